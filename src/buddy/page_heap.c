@@ -1,0 +1,535 @@
+// SPDX-License-Identifier: MIT
+#include "buddy/page_heap.h"
+
+#include "buddy/zone_table.h"
+#include "core/intake.h"
+#include "core/lock.h"
+#include "core/meta.h"
+#include "core/options.h"
+#include "core/os.h"
+#include "core/page_map.h"
+
+#define MAX_STRIPES 64
+
+// A block on its way home to a stripe whose lock was held; it lies in the descriptor of the block's first
+// page.
+struct returning {
+    struct intake_node node;
+    page_id first;
+    size_t n;
+};
+
+_Static_assert(sizeof(struct returning) <= PAGE_DESCRIPTOR_BYTES,
+               "a returning block fits into a page descriptor");
+
+// A zone of the stripe is in the list of its bucket, or in none when it is full.
+//   bit b of `occupied` is set <=> buckets[b] is not empty
+struct stripe {
+    _Alignas(CACHE_LINE) struct lock lock;
+    atomic_u32 occupied;                // written under lock; read without it only to choose where to try
+    struct intake intake;               // blocks that came while the lock was held
+    struct zone *buckets[BUDDY_ORDERS]; // guarded by lock
+    uint64_t used, dirty;               // guarded by lock: pages
+    uint64_t purged, purge_calls;       // guarded by lock
+};
+
+static struct {
+    struct stripe stripes[MAX_STRIPES];
+    uint32_t stripe_count;
+    atomic_u64 huge_pages;   // relaxed: pages in zones that are wholly part of a block larger than a zone
+    atomic_u64 purged_zones; // relaxed: pages given back while they lay in free zones
+    atomic_u64 purge_calls;
+    atomic_u64 last_decay_ms; // relaxed: whoever moves it does the work of that period
+} heap;
+
+static uint32_t stripes_wanted(void)
+{
+    if (!page_map_is_reserved())
+        return 1;
+    size_t wanted = load_relaxed(&options.stripes);
+    if (wanted == 0)
+        wanted = os_cpu_count();
+    return (uint32_t)max_size(1, min_size(wanted, MAX_STRIPES));
+}
+
+void page_heap_init(void)
+{
+    heap.stripe_count = stripes_wanted();
+    for (uint32_t i = 0; i < heap.stripe_count; i++) {
+        lock_init(&heap.stripes[i].lock, LOCK_STRIPE);
+        intake_init(&heap.stripes[i].intake);
+    }
+    store_relaxed(&heap.last_decay_ms, os_now_ms());
+}
+
+void *page_descriptor(page_id page) { return zone_at(page_zone(page))->descriptors[page_in_zone(page)]; }
+uint8_t *page_head_distance(page_id page)
+{
+    return &zone_at(page_zone(page))->head_distance[page_in_zone(page)];
+}
+
+// --- A stripe's lists; all of these run under its lock.
+
+static void list_remove(struct stripe *self, struct zone *zone)
+{
+    if (zone->bucket == UNLISTED)
+        return;
+    if (zone->previous != NULL)
+        zone->previous->next = zone->next;
+    else
+        self->buckets[zone->bucket] = zone->next;
+    if (zone->next != NULL)
+        zone->next->previous = zone->previous;
+    if (self->buckets[zone->bucket] == NULL)
+        store_relaxed(&self->occupied, load_relaxed(&self->occupied) & ~(1u << zone->bucket));
+    zone->bucket = UNLISTED;
+}
+
+static void list_insert(struct stripe *self, struct zone *zone, int bucket)
+{
+    zone->bucket = bucket;
+    zone->previous = NULL;
+    zone->next = self->buckets[bucket];
+    if (zone->next != NULL)
+        zone->next->previous = zone;
+    self->buckets[bucket] = zone;
+    store_relaxed(&self->occupied, load_relaxed(&self->occupied) | 1u << bucket);
+}
+
+static void relist(struct stripe *self, struct zone *zone)
+{
+    int bucket = buddy_largest(&zone->buddy);
+    if (bucket == zone->bucket)
+        return;
+    list_remove(self, zone);
+    if (bucket != UNLISTED)
+        list_insert(self, zone, bucket);
+}
+
+static void stripe_adopt_locked(struct stripe *self, struct zone *zone)
+{
+    store_relaxed(&zone->stripe, (uint32_t)(self - heap.stripes));
+    self->used += zone->used_pages;
+    self->dirty += zone->dirty_pages;
+    relist(self, zone);
+}
+
+static void stripe_abandon_locked(struct stripe *self, struct zone *zone)
+{
+    list_remove(self, zone);
+    self->used -= zone->used_pages;
+    self->dirty -= zone->dirty_pages;
+    store_relaxed(&zone->stripe, NO_STRIPE);
+}
+
+static void stripe_give_locked(struct stripe *self, page_id first, size_t n, bool dirty)
+{
+    struct zone *zone = zone_at(page_zone(first));
+    zone_give(zone, page_in_zone(first), n, dirty);
+    self->used -= n;
+    self->dirty += dirty ? n : 0;
+    if (zone->used_pages != 0) {
+        relist(self, zone);
+        return;
+    }
+    stripe_abandon_locked(self, zone);
+    zone_table_give(zone->id);
+}
+
+static void drain_locked(struct stripe *self)
+{
+    struct intake_node *node;
+    while ((node = intake_drain(&self->intake)) != NULL) {
+        struct returning block = *(struct returning *)node;
+        stripe_give_locked(self, block.first, block.n, true);
+    }
+}
+
+// A block may come between the drain and the unlock; its sender tried the lock in vain, so we look again.
+static void stripe_leave(struct stripe *self)
+{
+    do {
+        drain_locked(self);
+        lock_drop(&self->lock);
+    } while (!intake_is_empty(&self->intake) && lock_try(&self->lock));
+}
+
+// The zone with the smallest largest block that fits: this fills full zones up and leaves empty ones whole.
+static page_id stripe_take_locked(struct stripe *self, size_t n, size_t align, bool *clean)
+{
+    uint32_t fitting = load_relaxed(&self->occupied) >> buddy_order(n, align);
+    if (fitting == 0)
+        return NO_PAGE;
+    struct zone *zone = self->buckets[bits_lowest(fitting) + buddy_order(n, align)];
+    uint32_t dirty_before = zone->dirty_pages;
+    size_t page = zone_take(zone, n, align, clean);
+    self->used += n;
+    self->dirty -= dirty_before - zone->dirty_pages;
+    relist(self, zone);
+    return (page_id){zone_first_page(zone->id).n + (uint32_t)page};
+}
+
+// --- Blocks that fit into a zone.
+
+static struct stripe *local_stripe(uint32_t distance)
+{
+    return &heap.stripes[(os_cpu() + distance) % heap.stripe_count];
+}
+
+static page_id take_from_stripe(struct stripe *self, size_t n, size_t align, bool *clean, bool wait)
+{
+    if (load_relaxed(&self->occupied) >> buddy_order(n, align) == 0)
+        return NO_PAGE;
+    if (wait && !lock_is_mine(&self->lock))
+        lock_take(&self->lock);
+    else if (!lock_try(&self->lock))
+        return NO_PAGE;
+    page_id page = stripe_take_locked(self, n, align, clean);
+    stripe_leave(self);
+    return page;
+}
+
+static page_id take_from_any(size_t n, size_t align, bool *clean, bool wait)
+{
+    page_id page = NO_PAGE;
+    struct stripe *first = local_stripe(0);
+    for (uint32_t i = 0; i < heap.stripe_count && page.n == NO_PAGE.n; i++)
+        page = take_from_stripe(&heap.stripes[(uint32_t)(first - heap.stripes + i) % heap.stripe_count], n,
+                                align, clean, wait);
+    return page;
+}
+
+// The stripe to which a new zone goes; when we hold the near one already (we interrupted ourselves), another.
+static struct stripe *enter_for_new_zone(void)
+{
+    struct stripe *self = local_stripe(0);
+    for (uint32_t i = 1; i < heap.stripe_count && lock_is_mine(&self->lock); i++)
+        self = local_stripe(i);
+    lock_take(&self->lock);
+    return self;
+}
+
+static page_id take_from_new_zone(size_t n, size_t align, bool *clean)
+{
+    zone_id id = zone_table_take(1, 1);
+    if (id.n == NO_ZONE.n)
+        return NO_PAGE;
+    struct stripe *self = enter_for_new_zone();
+    stripe_adopt_locked(self, zone_at(id));
+    page_id page = stripe_take_locked(self, n, align, clean);
+    stripe_leave(self);
+    return page;
+}
+
+// --- Blocks larger than a zone: whole zones, and the head of one more whose rest serves smaller blocks.
+
+static void claim_whole_zone(struct zone *zone, bool *clean)
+{
+    bool zone_clean;
+    zone_take_at(zone, 0, ZONE_PAGES, &zone_clean);
+    *clean = *clean && zone_clean;
+    fetch_add_relaxed(&heap.huge_pages, ZONE_PAGES);
+}
+
+static void claim_head(struct zone *zone, size_t n, bool *clean)
+{
+    bool head_clean;
+    struct stripe *self = enter_for_new_zone();
+    zone_take_at(zone, 0, n, &head_clean);
+    stripe_adopt_locked(self, zone);
+    stripe_leave(self);
+    *clean = *clean && head_clean;
+}
+
+static page_id take_zones(size_t n, size_t align, bool *clean)
+{
+    size_t whole = n / ZONE_PAGES, rest = n % ZONE_PAGES;
+    zone_id first = zone_table_take(whole + (rest != 0), max_size(1, align / ZONE_PAGES));
+    if (first.n == NO_ZONE.n)
+        return NO_PAGE;
+    *clean = true;
+    for (uint32_t i = 0; i < whole; i++)
+        claim_whole_zone(zone_at((zone_id){first.n + i}), clean);
+    if (rest != 0)
+        claim_head(zone_at((zone_id){first.n + (uint32_t)whole}), rest, clean);
+    return zone_first_page(first);
+}
+
+static page_id take_once(size_t n, size_t align, bool *clean)
+{
+    if (n > ZONE_PAGES || align > ZONE_PAGES)
+        return take_zones(n, align, clean);
+    page_id page = take_from_any(n, align, clean, false);
+    if (page.n == NO_PAGE.n)
+        page = take_from_any(n, align, clean, true);
+    if (page.n == NO_PAGE.n)
+        page = take_from_new_zone(n, align, clean);
+    return page;
+}
+
+static bool within_limit(size_t n)
+{
+    size_t limit = load_relaxed(&options.limit_hard) / PAGE_SIZE;
+    if (likely(limit == 0))
+        return true;
+    struct page_heap_counts counts = page_heap_counts();
+    size_t meta = pages_for(meta_bytes());
+    if (counts.used_pages + counts.dirty_pages + meta + n <= limit)
+        return true;
+    page_heap_purge();
+    return page_heap_counts().used_pages + meta + n <= limit;
+}
+
+struct page_block page_heap_take(size_t n, size_t align)
+{
+    struct page_block block = {NO_PAGE, false};
+    size_t align_pages = max_size(1, align >> PAGE_SHIFT);
+    if (n > page_map.pages || !within_limit(n))
+        return block;
+    block.first = take_once(n, align_pages, &block.clean);
+    if (block.first.n == NO_PAGE.n) { // what is free may still count against a limit on promised memory
+        zone_table_decommit();
+        block.first = take_once(n, align_pages, &block.clean);
+    }
+    return block;
+}
+
+static void give_in_stripe(struct stripe *self, page_id first, size_t n)
+{
+    if (!lock_try(&self->lock)) {
+        struct returning *block = page_descriptor(first);
+        *block = (struct returning){.first = first, .n = n};
+        intake_push(&self->intake, &block->node);
+        if (!lock_try(&self->lock))
+            return; // the holder looks into the intake after it has unlocked
+    } else {
+        stripe_give_locked(self, first, n, true);
+    }
+    stripe_leave(self);
+}
+
+static void give_whole_zone(struct zone *zone)
+{
+    zone_give(zone, 0, ZONE_PAGES, true);
+    fetch_sub_relaxed(&heap.huge_pages, ZONE_PAGES);
+    zone_table_give(zone->id);
+}
+
+// Part of a whole zone: from now on it is an ordinary zone in a stripe.
+static void break_whole_zone(struct zone *zone)
+{
+    struct stripe *self = enter_for_new_zone();
+    stripe_adopt_locked(self, zone);
+    fetch_sub_relaxed(&heap.huge_pages, ZONE_PAGES);
+    stripe_leave(self);
+}
+
+static void give_in_zone(page_id first, size_t n)
+{
+    struct zone *zone = zone_at(page_zone(first));
+    if (load_relaxed(&zone->stripe) == NO_STRIPE) {
+        if (n == ZONE_PAGES) {
+            give_whole_zone(zone);
+            return;
+        }
+        break_whole_zone(zone);
+    }
+    give_in_stripe(&heap.stripes[load_relaxed(&zone->stripe)], first, n);
+}
+
+void page_heap_give(page_id first, size_t n)
+{
+    while (n > 0) {
+        size_t in_zone = min_size(n, ZONE_PAGES - page_in_zone(first));
+        give_in_zone(first, in_zone);
+        first.n += (uint32_t)in_zone;
+        n -= in_zone;
+    }
+    page_heap_decay();
+}
+
+bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean)
+{
+    page_id next = {first.n + (uint32_t)n};
+    size_t more = n_wanted - n;
+    if (page_in_zone(next) == 0 || page_in_zone(next) + more > ZONE_PAGES || !within_limit(more))
+        return false;
+    struct zone *zone = zone_at(page_zone(next));
+    struct stripe *self = &heap.stripes[load_relaxed(&zone->stripe)];
+    lock_take(&self->lock);
+    uint32_t dirty_before = zone->dirty_pages;
+    bool grown = zone_take_at(zone, page_in_zone(next), more, clean);
+    if (grown) {
+        self->used += more;
+        self->dirty -= dirty_before - zone->dirty_pages;
+        relist(self, zone);
+    }
+    stripe_leave(self);
+    return grown;
+}
+
+// --- Giving memory back to the kernel.
+
+static bool take_purgeable_locked(struct stripe *self, struct zone *zone, size_t from, bool all,
+                                  size_t *first, size_t *n)
+{
+    bool clean;
+    if (!zone_find_purgeable(zone, from, all, first, n))
+        return false;
+    zone_take_at(zone, *first, *n, &clean);
+    self->used += *n;
+    self->dirty -= *n;
+    relist(self, zone);
+    return true;
+}
+
+// The pages count as used while the kernel works on them, so the lock is free meanwhile.
+static size_t purge_zone(struct stripe *self, struct zone *zone, bool all)
+{
+    size_t purged = 0, first = 0, n = 0;
+    lock_take(&self->lock);
+    while (load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes) &&
+           take_purgeable_locked(self, zone, first, all, &first, &n)) {
+        stripe_leave(self);
+        page_id page = {zone_first_page(zone->id).n + (uint32_t)first};
+        bool gone = os_purge(page_address(page), n * PAGE_SIZE);
+        lock_take(&self->lock);
+        stripe_give_locked(self, page, n, !gone);
+        self->purged += gone ? n : 0;
+        self->purge_calls++;
+        purged += gone ? n : 0;
+        first += n;
+    }
+    if (load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes))
+        zone_age(zone);
+    stripe_leave(self);
+    return purged;
+}
+
+static size_t purge_stripes(bool all)
+{
+    size_t purged = 0;
+    for (size_t i = 0; i < zone_table_end(); i++) {
+        struct zone *zone = zone_at((zone_id){(uint32_t)i});
+        uint32_t stripe = zone == NULL ? NO_STRIPE : load_relaxed(&zone->stripe);
+        if (stripe != NO_STRIPE && !lock_is_mine(&heap.stripes[stripe].lock))
+            purged += purge_zone(&heap.stripes[stripe], zone, all);
+    }
+    return purged;
+}
+
+static size_t purge(bool all)
+{
+    uint64_t calls = 0;
+    size_t from_zones = zone_table_purge(all, &calls);
+    fetch_add_relaxed(&heap.purged_zones, from_zones);
+    fetch_add_relaxed(&heap.purge_calls, calls);
+    return from_zones + purge_stripes(all);
+}
+
+size_t page_heap_purge(void) { return purge(true) * PAGE_SIZE; }
+
+void page_heap_decay(void)
+{
+    int64_t period = load_relaxed(&options.decay_ms);
+    if (period < 0)
+        return;
+    uint64_t now = os_now_ms(), last = load_relaxed(&heap.last_decay_ms);
+    if (now - last >= (uint64_t)period && cas_weak_relaxed(&heap.last_decay_ms, &last, now))
+        purge(period == 0);
+}
+
+// --- Counting, checking, and the child of a fork.
+
+struct page_heap_counts page_heap_counts(void)
+{
+    struct zone_table_counts zones = zone_table_counts();
+    struct page_heap_counts counts = {.opened_pages = zones.opened_zones * ZONE_PAGES,
+                                      .used_pages = load_relaxed(&heap.huge_pages),
+                                      .dirty_pages = zones.free_dirty_pages,
+                                      .pages_purged = load_relaxed(&heap.purged_zones),
+                                      .purge_calls = load_relaxed(&heap.purge_calls)};
+    for (uint32_t i = 0; i < heap.stripe_count; i++) {
+        struct stripe *stripe = &heap.stripes[i];
+        lock_take(&stripe->lock);
+        counts.used_pages += stripe->used;
+        counts.dirty_pages += stripe->dirty;
+        counts.pages_purged += stripe->purged;
+        counts.purge_calls += stripe->purge_calls;
+        stripe_leave(stripe);
+    }
+    uint64_t busy = counts.used_pages + counts.dirty_pages;
+    counts.opened_pages =
+        counts.opened_pages > busy ? counts.opened_pages : busy; // another thread opened one meanwhile
+    counts.clean_pages = counts.opened_pages - busy;
+    return counts;
+}
+
+static void drain_after_fork(struct stripe *self)
+{
+    struct intake_node *node;
+    while ((node = intake_drain_after_fork(&self->intake)) != NULL) {
+        struct returning block = *(struct returning *)node;
+        stripe_give_locked(self, block.first, block.n, true);
+    }
+    intake_init(&self->intake);
+}
+
+static void remake_stripe(struct stripe *self)
+{
+    self->used = self->dirty = 0;
+    store_relaxed(&self->occupied, 0);
+    for (unsigned b = 0; b < BUDDY_ORDERS; b++)
+        self->buckets[b] = NULL;
+    for (size_t i = 0; i < zone_table_end(); i++) {
+        struct zone *zone = zone_at((zone_id){(uint32_t)i});
+        if (zone == NULL || load_relaxed(&zone->stripe) != (uint32_t)(self - heap.stripes))
+            continue;
+        zone_repair(zone);
+        zone->bucket = UNLISTED;
+        stripe_adopt_locked(self, zone);
+    }
+}
+
+void page_heap_after_fork(void)
+{
+    zone_table_after_fork();
+    for (uint32_t i = 0; i < heap.stripe_count; i++) {
+        struct stripe *stripe = &heap.stripes[i];
+        if (lock_is_mine(&stripe->lock))
+            continue; // the forking thread was interrupted in there and will finish
+        if (lock_reset_after_fork(&stripe->lock))
+            remake_stripe(stripe);
+        lock_take(&stripe->lock);
+        drain_after_fork(stripe);
+        lock_drop(&stripe->lock);
+    }
+}
+
+static bool stripe_validate(const struct stripe *self)
+{
+    uint64_t used = 0, dirty = 0;
+    for (size_t i = 0; i < zone_table_end(); i++) {
+        const struct zone *zone = zone_at((zone_id){(uint32_t)i});
+        if (zone == NULL || load_relaxed(&zone->stripe) != (uint32_t)(self - heap.stripes))
+            continue;
+        if (!zone_validate(zone) || zone->bucket != buddy_largest(&zone->buddy))
+            return false;
+        used += zone->used_pages;
+        dirty += zone->dirty_pages;
+    }
+    return used == self->used && dirty == self->dirty;
+}
+
+bool page_heap_validate(void)
+{
+    for (uint32_t i = 0; i < heap.stripe_count; i++)
+        if (!stripe_validate(&heap.stripes[i]))
+            return false;
+    for (size_t i = 0; i < zone_table_end(); i++) {
+        struct zone *zone = zone_at((zone_id){(uint32_t)i});
+        if (zone != NULL && zone_is_free(zone->id) && (zone->used_pages != 0 || !zone_validate(zone)))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// The page heap: blocks of whole pages from zones that are spread over stripes, each with a lock of its own.
+// Any thread, except where a name ends in _locked or a comment says otherwise.
+#ifndef TARN_BUDDY_PAGE_HEAP_H
+#define TARN_BUDDY_PAGE_HEAP_H
+
+#include "core/ids.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct page_block {
+    page_id first; // NO_PAGE when there was no memory
+    bool clean;    // the block reads as zeros
+};
+
+struct page_heap_counts {
+    uint64_t opened_pages; // == used + dirty + clean
+    uint64_t used_pages, dirty_pages, clean_pages;
+    uint64_t pages_purged, purge_calls;
+};
+
+void page_heap_init(void);
+// n >= 1 pages, the first of which has an address that is a multiple of `align` bytes (a power of two).
+struct page_block page_heap_take(size_t n, size_t align);
+// Any part of a block, or all of it.
+void page_heap_give(page_id first, size_t n);
+// Adds the pages behind a block of n to it, up to n_wanted in all; false if they are in use. *clean as in
+// page_block.
+bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean);
+// Gives memory back that has been free for TARN_DECAY_MS; cheap when nothing is due.
+void page_heap_decay(void);
+// Gives back all free memory now; returns the number of bytes.
+size_t page_heap_purge(void);
+struct page_heap_counts page_heap_counts(void);
+// For a caller that owns the block.
+void *page_descriptor(page_id page);
+uint8_t *page_head_distance(page_id page);
+// In a child of fork, before it has a second thread: makes whole what other threads were changing at that
+// moment.
+void page_heap_after_fork(void);
+// Checks every invariant; the caller sees to it that no other thread changes the heap.
+bool page_heap_validate(void);
+
+#endif

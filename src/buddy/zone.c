@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#include "buddy/zone.h"
+
+#include <string.h>
+
+void zone_init(struct zone *self, zone_id id)
+{
+    self->id = id;
+    self->bucket = UNLISTED;
+    store_relaxed(&self->stripe, NO_STRIPE);
+    buddy_init_full(&self->buddy);
+}
+
+static void note_taken(struct zone *self, size_t first, size_t n, bool *clean)
+{
+    size_t dirty = bits_count_range(self->dirty, first, n);
+    *clean = dirty == 0;
+    if (dirty != 0) {
+        bits_clear_range(self->dirty, first, n);
+        bits_clear_range(self->aged, first, n);
+    }
+    bits_set_range(self->used, first, n);
+    self->used_pages += (uint32_t)n;
+    self->dirty_pages -= (uint32_t)dirty;
+}
+
+size_t zone_take(struct zone *self, size_t n, size_t align, bool *clean)
+{
+    size_t first = buddy_take(&self->buddy, n, align);
+    if (first != BUDDY_NONE)
+        note_taken(self, first, n, clean);
+    return first;
+}
+
+bool zone_take_at(struct zone *self, size_t first, size_t n, bool *clean)
+{
+    if (bits_find_set(self->used, first, first + n) != first + n)
+        return false;
+    buddy_take_at(&self->buddy, first, n);
+    note_taken(self, first, n, clean);
+    return true;
+}
+
+void zone_give(struct zone *self, size_t first, size_t n, bool dirty)
+{
+    bits_clear_range(self->used, first, n);
+    self->used_pages -= (uint32_t)n;
+    if (dirty) {
+        bits_set_range(self->dirty, first, n);
+        self->dirty_pages += (uint32_t)n;
+    }
+    buddy_give(&self->buddy, first, n);
+}
+
+bool zone_find_purgeable(const struct zone *self, size_t from, bool all, size_t *first, size_t *n)
+{
+    size_t hit = bits_find_set(all ? self->dirty : self->aged, from, ZONE_PAGES);
+    if (hit == ZONE_PAGES)
+        return false;
+    while (hit > from && bits_test(self->dirty, hit - 1))
+        hit--;
+    *first = hit;
+    *n = bits_find_clear(self->dirty, hit, ZONE_PAGES) - hit;
+    return true;
+}
+
+void zone_age(struct zone *self) { memcpy(self->aged, self->dirty, sizeof self->aged); }
+
+void zone_repair(struct zone *self)
+{
+    buddy_init_empty(&self->buddy);
+    memset(self->dirty, 0, sizeof self->dirty);
+    memset(self->aged, 0, sizeof self->aged);
+    self->used_pages = (uint32_t)bits_count_range(self->used, 0, ZONE_PAGES);
+    self->dirty_pages = ZONE_PAGES - self->used_pages;
+    for (size_t i = 0; i < ZONE_PAGES / 64; i++)
+        self->dirty[i] = ~self->used[i];
+    for (size_t first = 0; (first = bits_find_clear(self->used, first, ZONE_PAGES)) != ZONE_PAGES;) {
+        size_t end = bits_find_set(self->used, first, ZONE_PAGES);
+        buddy_give(&self->buddy, first, end - first);
+        first = end;
+    }
+}
+
+bool zone_validate(const struct zone *self)
+{
+    for (size_t i = 0; i < ZONE_PAGES / 64; i++)
+        if ((self->used[i] & self->dirty[i]) != 0 || (self->aged[i] & ~self->dirty[i]) != 0)
+            return false;
+    for (size_t page = 0; page < ZONE_PAGES; page++)
+        if (buddy_is_free(&self->buddy, page) == bits_test(self->used, page))
+            return false;
+    return buddy_validate(&self->buddy) && bits_count_range(self->used, 0, ZONE_PAGES) == self->used_pages &&
+           bits_count_range(self->dirty, 0, ZONE_PAGES) == self->dirty_pages;
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+#include "core/alloc.h"
+
+#include "buddy/page_heap.h"
+#include "buddy/zone_table.h"
+#include "core/central.h"
+#include "core/init.h"
+#include "core/large.h"
+#include "core/misuse.h"
+#include "core/os.h"
+#include <errno.h>
+#include <string.h>
+
+static void *out_of_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+static void *take_class(unsigned cls)
+{
+    void *p = heap_start() ? tcache_refill(cls) : NULL;
+    return likely(p != NULL) ? p : out_of_memory();
+}
+
+static void *take_large(size_t size, size_t align, bool *clean)
+{
+    bool possible = size <= PTRDIFF_MAX && align <= PTRDIFF_MAX && heap_start();
+    void *p = possible ? large_alloc(size, align, clean) : NULL;
+    return p != NULL ? p : out_of_memory();
+}
+
+void *alloc_small_slow(size_t size) { return take_class(size_class_small[size]); }
+
+void *alloc_medium(size_t size)
+{
+    bool clean;
+    if (unlikely(size > SIZE_CLASS_MAX))
+        return take_large(size, 1, &clean);
+    unsigned cls = size_class_of(size);
+    void *p = bin_pop(&tcache_self->bins[cls]);
+    return likely(p != NULL) ? p : take_class(cls);
+}
+
+// --- Pointers that come back.
+
+// Ends the process: p is not the start of a block.
+static _Noreturn void misused(const char *call, void *p)
+{
+    page_id page = heap_has_started() ? page_of(p) : NO_PAGE;
+    if (page.n != NO_PAGE.n && zone_at(page_zone(page)) != NULL) {
+        page_id head = page;
+        while (head.n > 0 && page_entry(head) == 0 && page.n - head.n < page_map.pages)
+            head.n--;
+        if (page_entry(head) == PAGE_LARGE && head.n + (large_size(head) >> PAGE_SHIFT) > page.n)
+            misuse_interior(call, p, page_address(head));
+    }
+    misuse_foreign(call, p);
+}
+
+static bool is_large(page_id page, const void *p)
+{
+    return page_entry(page) == PAGE_LARGE && page_address(page) == p;
+}
+
+static struct span *checked_small(const char *call, void *p)
+{
+    struct span *span = span_of_page(page_of(p));
+    uintptr_t start = span_start(span);
+    if (unlikely(span_slot_of(span, p, start) == SIZE_MAX)) {
+        size_t slot = size_class_slot(span->cls, (uintptr_t)p - start);
+        misuse_interior(call, p, (void *)(start + slot * span->size));
+    }
+    return span;
+}
+
+void alloc_free_slow(void *p)
+{
+    if (p == NULL)
+        return;
+    page_id page = page_of(p);
+    uint32_t entry = page_entry(page);
+    if (likely(entry_is_small(entry)))
+        tcache_overflow(p, entry);
+    else if (likely(is_large(page, p)))
+        large_free(page);
+    else
+        misused("free", p);
+}
+
+size_t alloc_usable_size(void *p, const char *call)
+{
+    if (p == NULL)
+        return 0;
+    page_id page = page_of(p);
+    if (entry_is_small(page_entry(page)))
+        return checked_small(call, p)->size;
+    if (!is_large(page, p))
+        misused(call, p);
+    return large_size(page);
+}
+
+// What a block of that size and alignment holds.
+static size_t size_held(size_t align, size_t size)
+{
+    unsigned cls = align <= 16 ? 0 : size_class_aligned(size, align);
+    if (cls != 0)
+        return size_class_size(cls);
+    return align <= 16 ? alloc_good_size(size) : align_up(max_size(size, 1), PAGE_SIZE);
+}
+
+void alloc_free_aligned_sized(void *p, size_t align, size_t size)
+{
+    if (p == NULL)
+        return;
+    size_t holds = alloc_usable_size(p, "free");
+    if (unlikely(!is_power_of_two(align) || size_held(align, size) != holds))
+        misuse_size("free", p, size, holds);
+    alloc_free_fast(p);
+}
+
+void alloc_free_sized(void *p, size_t size) { alloc_free_aligned_sized(p, 1, size); }
+
+// --- calloc and realloc.
+
+void *alloc_zeroed(size_t count, size_t size)
+{
+    size_t bytes;
+    bool clean = false;
+    if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
+        return out_of_memory();
+    void *p = bytes > SIZE_CLASS_MAX ? take_large(bytes, 1, &clean) : alloc_fast(bytes);
+    return p == NULL || clean ? p : memset(p, 0, bytes);
+}
+
+static void *move(void *p, size_t holds, size_t size)
+{
+    int saved = errno;
+    void *moved = alloc_fast(size);
+    if (moved == NULL && size <= holds) { // a block can always become smaller
+        errno = saved;
+        return p;
+    }
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, p, min_size(holds, size));
+    alloc_free_fast(p);
+    return moved;
+}
+
+// A block stays where it is when a new one of this size would hold as much, or when it can be resized in
+// place.
+static bool fits_in_place(void *p, size_t holds, size_t size)
+{
+    if (size > PTRDIFF_MAX)
+        return false;
+    if (size <= SIZE_CLASS_MAX)
+        return entry_is_small(page_entry(page_of(p))) && size_class_size(size_class_of(size)) == holds;
+    return !entry_is_small(page_entry(page_of(p))) && large_resize(page_of(p), size);
+}
+
+void *alloc_resize(void *p, size_t size)
+{
+    if (p == NULL)
+        return alloc_fast(size);
+    size_t holds = alloc_usable_size(p, "realloc");
+    if (size == 0) {
+        alloc_free_fast(p);
+        return NULL;
+    }
+    return fits_in_place(p, holds, size) ? p : move(p, holds, size);
+}
+
+void *alloc_resize_array(void *p, size_t count, size_t size)
+{
+    size_t bytes;
+    if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
+        return out_of_memory();
+    return alloc_resize(p, bytes);
+}
+
+// --- Alignment.
+
+void *alloc_aligned(size_t align, size_t size)
+{
+    bool clean;
+    if (align <= 16)
+        return alloc_fast(size);
+    unsigned cls = size_class_aligned(size, align);
+    if (cls == 0)
+        return take_large(size, align, &clean);
+    void *p = bin_pop(&tcache_self->bins[cls]);
+    return likely(p != NULL) ? p : take_class(cls);
+}
+
+void *alloc_aligned_c(size_t align, size_t size)
+{
+    if (is_power_of_two(align))
+        return alloc_aligned(align, size);
+    errno = EINVAL;
+    return NULL;
+}
+
+void *alloc_memalign(size_t align, size_t size)
+{
+    if (align > PTRDIFF_MAX / 2 + 1) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return alloc_aligned(align <= 1 ? 1 : (size_t)1 << log2_ceil(align), size);
+}
+
+int alloc_posix_memalign(void **result, size_t align, size_t size)
+{
+    if (!is_power_of_two(align) || align % sizeof(void *) != 0)
+        return EINVAL;
+    int saved = errno;
+    void *p = alloc_aligned(align, size);
+    errno = saved;
+    if (p == NULL)
+        return ENOMEM;
+    *result = p;
+    return 0;
+}
+
+void *alloc_valloc(size_t size) { return alloc_aligned(os_page_size(), size); }
+
+void *alloc_pvalloc(size_t size)
+{
+    if (size > PTRDIFF_MAX)
+        return out_of_memory();
+    return alloc_aligned(os_page_size(), align_up(max_size(size, 1), os_page_size()));
+}
+
+// --- The rest.
+
+size_t alloc_good_size(size_t size)
+{
+    if (size <= SIZE_CLASS_MAX)
+        return size_class_size(size_class_of(size));
+    return size > PTRDIFF_MAX ? 0 : align_up(size, PAGE_SIZE);
+}
+
+size_t alloc_collect(void)
+{
+    if (!heap_has_started())
+        return 0;
+    tcache_flush();
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        central_trim(cls, true);
+    return page_heap_purge();
+}

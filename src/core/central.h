@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// The central pools: for each size class a stack of full batches over spans in buckets of occupancy.
+// Lock-free. Any thread.
+#ifndef TARN_CORE_CENTRAL_H
+#define TARN_CORE_CENTRAL_H
+
+#include "core/batch.h"
+#include "core/span.h"
+
+struct central_counts {
+    uint64_t batch_objects; // in full batches
+    uint64_t batches_in, batches_out, spans_made, spans_retired;
+};
+
+void central_init(void);
+void central_after_fork(void);
+
+// --- Full batches: the way from cache to cache, which touches no object.
+struct batch *central_pop_batch(unsigned cls);
+// False when the pool holds enough batches; the objects then go to their spans (central_give).
+bool central_push_batch(unsigned cls, struct batch *batch);
+
+// --- Slots from spans and back.
+// Takes up to n objects; 0 only when there is no memory. `home` becomes the home of a span that has none yet.
+// If `held` is not NULL the span may stay with the caller, who passes it again next time or calls
+// central_release; it then is the home's.
+size_t central_take(unsigned cls, void **out, size_t n, uint32_t home, struct span **held);
+void central_release(struct span *span);
+// Gives objects of the class back. Ends the process with a message when one of them is not in use, or is no
+// object.
+void central_give(unsigned cls, void **objects, size_t n);
+
+// Gives back to the page heap what is wholly free; with `all` the full batches' objects too, else those that
+// were not needed since the last call.
+void central_trim(unsigned cls, bool all);
+
+struct central_counts central_counts(unsigned cls);
+// Checks every span of the class; no other thread may change it meanwhile.
+bool central_validate(unsigned cls);
+
+#endif

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#include "core/init.h"
+
+#include "buddy/page_heap.h"
+#include "buddy/zone_table.h"
+#include "core/batch.h"
+#include "core/central.h"
+#include "core/fork.h"
+#include "core/meta.h"
+#include "core/options.h"
+#include "core/os.h"
+#include "core/page_map.h"
+#include "core/print.h"
+#include "tcache/tcache.h"
+#include <unistd.h>
+
+enum { COLD, STARTING, STARTED };
+
+static atomic_u32 phase;
+
+bool heap_has_started(void) { return load_acquire(&phase) == STARTED; } // pairs with heap_start
+
+static void load_options(void)
+{
+    struct printer warnings;
+    printer_init_fd(&warnings, STDERR_FILENO);
+    options_load(os_environment(), os_is_secure(), &warnings);
+    if (load_relaxed(&options.help))
+        options_print(&warnings);
+    print_flush(&warnings);
+}
+
+static bool start_layers(void)
+{
+    load_options();
+    meta_init();
+    if (!page_map_init(load_relaxed(&options.arena)) || !zone_table_init())
+        return false;
+    page_heap_init();
+    batch_init();
+    central_init();
+    tcache_init();
+    fork_init();
+    return true;
+}
+
+bool heap_start(void)
+{
+    uint32_t cold = COLD;
+    while (!heap_has_started()) {
+        if (cas_acquire(&phase, &cold, STARTING)) {
+            bool started = start_layers();
+            store_release(&phase, started ? STARTED : COLD); // pairs with heap_has_started
+            return started;
+        }
+        cold = COLD;
+        os_yield(); // another thread is at it; it is done in microseconds
+    }
+    return true;
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Large blocks: whole pages straight from the page heap.
+// Any thread; a block's owner for what changes or ends it.
+#ifndef TARN_CORE_LARGE_H
+#define TARN_CORE_LARGE_H
+
+#include "core/ids.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+// `align` is a power of two. *clean tells that the block reads as zeros. NULL without memory.
+void *large_alloc(size_t size, size_t align, bool *clean);
+void large_free(page_id first);
+size_t large_size(page_id first);
+// Changes the block's size where it stands; false if it has to move.
+bool large_resize(page_id first, size_t size);
+
+#endif

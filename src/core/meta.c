@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#include "core/meta.h"
+
+#include "core/bits.h"
+#include "core/lock.h"
+#include "core/os.h"
+
+#define CHUNK_BYTES ((size_t)256 << 10)
+
+static struct {
+    struct lock lock;
+    uintptr_t next, end; // guarded by lock
+    atomic_u64 bytes;    // relaxed: a statistic
+} meta;
+
+void meta_init(void) { lock_init(&meta.lock, LOCK_META); }
+
+size_t meta_bytes(void) { return load_relaxed(&meta.bytes); }
+
+static void *map_counted(size_t size)
+{
+    void *p = os_map(size);
+    if (p != NULL)
+        fetch_add_relaxed(&meta.bytes, size);
+    return p;
+}
+
+static void *bump_locked(size_t size, size_t align)
+{
+    uintptr_t start = align_up(meta.next, align);
+    if (meta.next == 0 || start + size > meta.end) {
+        start = (uintptr_t)map_counted(CHUNK_BYTES);
+        if (start == 0)
+            return NULL;
+        meta.end = start + CHUNK_BYTES;
+    }
+    meta.next = start + size;
+    return (void *)start;
+}
+
+void *meta_alloc(size_t size, size_t align)
+{
+    if (size > CHUNK_BYTES / 4)
+        return map_counted(align_up(size, os_page_size()));
+    lock_take(&meta.lock);
+    void *p = bump_locked(size, align);
+    lock_drop(&meta.lock);
+    return p;
+}
+
+// A thread that vanished in bump_locked had either moved `next` or not; both leave the chunk sound.
+void meta_after_fork(void) { lock_reset_after_fork(&meta.lock); }

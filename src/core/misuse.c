@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+#include "core/misuse.h"
+
+#include "core/print.h"
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void begin(struct printer *line, const char *call, const void *p)
+{
+    printer_init_fd(line, STDERR_FILENO);
+    print_text(line, "tarn: ");
+    print_text(line, call);
+    print_text(line, " of ");
+    print_hex(line, (uintptr_t)p);
+}
+
+static _Noreturn void end(struct printer *line)
+{
+    print_text(line, "\n");
+    print_flush(line);
+    abort();
+}
+
+void misuse_double_free(const void *p)
+{
+    struct printer line;
+    begin(&line, "double free", p);
+    end(&line);
+}
+
+void misuse_foreign(const char *call, const void *p)
+{
+    struct printer line;
+    begin(&line, call, p);
+    print_text(&line, ", which tarn did not allocate");
+    end(&line);
+}
+
+void misuse_interior(const char *call, const void *p, const void *block)
+{
+    struct printer line;
+    begin(&line, call, p);
+    print_text(&line, ", which lies inside the block at ");
+    print_hex(&line, (uintptr_t)block);
+    end(&line);
+}
+
+void misuse_size(const char *call, const void *p, size_t size, size_t holds)
+{
+    struct printer line;
+    begin(&line, call, p);
+    print_text(&line, " with size ");
+    print_u64(&line, size);
+    print_text(&line, ", but its block holds ");
+    print_u64(&line, holds);
+    print_text(&line, " bytes");
+    end(&line);
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// The operating system behind one contract: address space, clock, parking, files. Only os_*.c makes these
+// calls. Any thread. Nothing here allocates or takes a lock; errno is left as it was found unless a function
+// says so.
+#ifndef TARN_CORE_OS_H
+#define TARN_CORE_OS_H
+
+#include "core/atomics.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Address space that is neither readable nor writable and costs no memory. `align` is a power of two. NULL if
+// refused.
+void *os_reserve(size_t size, size_t align);
+// The same at an exact address; false if something lies there or the kernel refuses.
+bool os_reserve_at(void *address, size_t size);
+// A read-only mapping of zeros that does not count as committed memory. NULL if refused.
+void *os_map_zeros(size_t size);
+// Makes a reserved range readable and writable; false if the kernel refuses to promise the memory.
+bool os_commit(void *address, size_t size);
+// Gives the memory back and the promise with it: the range is as after os_reserve.
+void os_decommit(void *address, size_t size);
+// Gives a range of address space back.
+void os_release(void *address, size_t size);
+// Fresh, zeroed, writable memory for the library's own data. NULL if refused.
+void *os_map(size_t size);
+// Gives the memory of a committed range back; it reads as zeros afterwards. False if the kernel kept it.
+bool os_purge(void *address, size_t size);
+
+size_t os_page_size(void);
+// The address-space limit in bytes (RLIMIT_AS), SIZE_MAX when there is none.
+size_t os_address_space_limit(void);
+// Milliseconds on a clock that never goes back; as coarse as the kernel's tick, and as cheap.
+uint64_t os_now_ms(void);
+unsigned os_cpu(void);
+unsigned os_cpu_count(void);
+// Resident memory of this process in bytes, and its faults since the start.
+size_t os_resident_bytes(void);
+void os_page_faults(uint64_t *minor, uint64_t *major);
+// True in a program that runs with more rights than its caller (setuid): the environment is not to be
+// trusted.
+bool os_is_secure(void);
+char **os_environment(void);
+
+// Sleeps while *word == expected; may return early.
+void os_park(atomic_u32 *word, uint32_t expected);
+void os_unpark_one(atomic_u32 *word);
+void os_unpark_all(atomic_u32 *word);
+void os_yield(void);
+
+void os_write(int fd, const char *text, size_t length);
+int os_open_for_writing(const char *path);
+void os_close(int fd);
+
+// Fault injection: the n-th call from now (n >= 1) that may fail does fail, once; 0 disarms.
+void os_fail_nth(uint32_t n);
+// Calls that may fail, since the last os_fail_nth.
+uint32_t os_fallible_calls(void);
+
+#endif

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+#define _GNU_SOURCE
+#include "core/os.h"
+
+#include "core/bits.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+// Relaxed everywhere: a test arms it before it starts what it wants to fail.
+static atomic_u32 fail_countdown;
+static atomic_u32 fallible_calls;
+
+void os_fail_nth(uint32_t n)
+{
+    store_relaxed(&fail_countdown, n);
+    store_relaxed(&fallible_calls, 0);
+}
+
+uint32_t os_fallible_calls(void) { return load_relaxed(&fallible_calls); }
+
+static bool injected_fault(void)
+{
+    fetch_add_relaxed(&fallible_calls, 1);
+    return load_relaxed(&fail_countdown) != 0 && fetch_sub_relaxed(&fail_countdown, 1) == 1;
+}
+
+static void *map(void *hint, size_t size, int protection, int more_flags)
+{
+    if (injected_fault())
+        return NULL;
+    int saved = errno;
+    void *p = mmap(hint, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | more_flags, -1, 0);
+    errno = saved;
+    return p == MAP_FAILED ? NULL : p;
+}
+
+void os_release(void *address, size_t size)
+{
+    int saved = errno;
+    munmap(address, size);
+    errno = saved;
+}
+
+static void trim_to(uintptr_t start, size_t mapped, uintptr_t wanted, size_t size)
+{
+    if (wanted > start)
+        os_release((void *)start, wanted - start);
+    if (start + mapped > wanted + size)
+        os_release((void *)(wanted + size), start + mapped - wanted - size);
+}
+
+void *os_reserve(size_t size, size_t align)
+{
+    if (size > SIZE_MAX - align)
+        return NULL;
+    uintptr_t start = (uintptr_t)map(NULL, size + align, PROT_NONE, 0);
+    if (start == 0)
+        return NULL;
+    uintptr_t wanted = align_up(start, align);
+    trim_to(start, size + align, wanted, size);
+    return (void *)wanted;
+}
+
+bool os_reserve_at(void *address, size_t size)
+{
+    void *p = map(address, size, PROT_NONE, MAP_FIXED_NOREPLACE);
+    if (p != NULL && p != address)
+        os_release(p, size); // kernels before 4.17 take the address for a mere hint
+    return p == address;
+}
+
+void *os_map_zeros(size_t size) { return map(NULL, size, PROT_READ, 0); }
+
+void *os_map(size_t size) { return map(NULL, size, PROT_READ | PROT_WRITE, 0); }
+
+bool os_commit(void *address, size_t size)
+{
+    if (injected_fault())
+        return false;
+    int saved = errno;
+    size_t page = os_page_size();
+    uintptr_t first = align_down((uintptr_t)address, page);
+    uintptr_t end = align_up((uintptr_t)address + size, page);
+    int result = mprotect((void *)first, end - first, PROT_READ | PROT_WRITE);
+    errno = saved;
+    return result == 0;
+}
+
+void os_decommit(void *address, size_t size)
+{
+    int saved = errno;
+    void *p = mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (p == MAP_FAILED)
+        madvise(address, size, MADV_DONTNEED);
+    errno = saved;
+}
+
+bool os_purge(void *address, size_t size)
+{
+    if (injected_fault())
+        return false;
+    int saved = errno;
+    int result = madvise(address, size, MADV_DONTNEED);
+    errno = saved;
+    return result == 0;
+}
+
+size_t os_page_size(void)
+{
+    static atomic_u32 cached; // relaxed: every thread computes the same value
+    uint32_t size = load_relaxed(&cached);
+    if (size == 0) {
+        size = (uint32_t)getauxval(AT_PAGESZ);
+        store_relaxed(&cached, size);
+    }
+    return size;
+}
+
+size_t os_address_space_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return SIZE_MAX;
+    return limit.rlim_cur;
+}
+
+uint64_t os_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+unsigned os_cpu(void)
+{
+    int cpu = sched_getcpu();
+    return cpu < 0 ? 0 : (unsigned)cpu;
+}
+
+unsigned os_cpu_count(void)
+{
+    // sched_getaffinity fills a caller's set; sysconf would open a file and allocate.
+    cpu_set_t set;
+    int saved = errno;
+    int result = sched_getaffinity(0, sizeof set, &set);
+    errno = saved;
+    return result != 0 ? 1 : (unsigned)CPU_COUNT(&set);
+}
+
+static uint64_t parse_second_number(const char *text)
+{
+    uint64_t n = 0;
+    while (*text != '\0' && *text != ' ')
+        text++;
+    for (text += *text == ' '; *text >= '0' && *text <= '9'; text++)
+        n = n * 10 + (uint64_t)(*text - '0');
+    return n;
+}
+
+size_t os_resident_bytes(void)
+{
+    int saved = errno;
+    char text[128] = {0};
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t n = read(fd, text, sizeof text - 1);
+        text[n > 0 ? n : 0] = '\0';
+        close(fd);
+    }
+    errno = saved;
+    return (size_t)parse_second_number(text) * os_page_size();
+}
+
+void os_page_faults(uint64_t *minor, uint64_t *major)
+{
+    struct rusage usage;
+    memset(&usage, 0, sizeof usage);
+    getrusage(RUSAGE_SELF, &usage);
+    *minor = (uint64_t)usage.ru_minflt;
+    *major = (uint64_t)usage.ru_majflt;
+}
+
+bool os_is_secure(void) { return getauxval(AT_SECURE) != 0; }
+
+char **os_environment(void) { return environ; }
+
+static void futex(atomic_u32 *word, int operation, uint32_t value)
+{
+    int saved = errno;
+    syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+    errno = saved;
+}
+
+void os_park(atomic_u32 *word, uint32_t expected) { futex(word, FUTEX_WAIT, expected); }
+void os_unpark_one(atomic_u32 *word) { futex(word, FUTEX_WAKE, 1); }
+void os_unpark_all(atomic_u32 *word) { futex(word, FUTEX_WAKE, INT32_MAX); }
+void os_yield(void) { sched_yield(); }
+
+void os_write(int fd, const char *text, size_t length)
+{
+    int saved = errno;
+    while (length > 0) {
+        ssize_t n = write(fd, text, length);
+        if (n < 0 && errno != EINTR)
+            break;
+        text += n > 0 ? n : 0;
+        length -= n > 0 ? (size_t)n : 0;
+    }
+    errno = saved;
+}
+
+int os_open_for_writing(const char *path)
+{
+    int saved = errno;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    errno = saved;
+    return fd;
+}
+
+void os_close(int fd)
+{
+    int saved = errno;
+    close(fd);
+    errno = saved;
+}

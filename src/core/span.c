@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+#include "core/span.h"
+
+#include "buddy/page_heap.h"
+#include "buddy/zone.h"
+#include "core/bits.h"
+#include "core/page_map.h"
+
+_Static_assert(sizeof(span_state) == sizeof(uint64_t), "the packed state is one word");
+_Static_assert(sizeof(struct span) == PAGE_DESCRIPTOR_BYTES, "a span's descriptor fills a page's");
+_Static_assert(SIZE_CLASS_SLOTS_MAX < SPAN_FREE_BIAS, "the count cannot reach the mode");
+_Static_assert(PAGE_SIZE / 16 <= 16 * 64,
+               "the bitmap of a page of the smallest slots fits into its descriptor");
+
+struct span_step span_step_give(span_state before, int64_t n, int64_t slots)
+{
+    int64_t free = span_state_free(before) + n;
+    enum span_mode mode = span_state_mode(before);
+    if (mode == SPAN_FULL && free > 0)
+        return (struct span_step){span_state_make(SPAN_LISTED, free), SPAN_LIST};
+    enum span_duty duty = mode == SPAN_LISTED && free == slots ? SPAN_NOTE_EMPTY : SPAN_NOTHING;
+    return (struct span_step){span_state_make(mode, free), duty};
+}
+
+struct span_step span_step_take(span_state before, int64_t n)
+{
+    return (struct span_step){span_state_make(SPAN_HELD, span_state_free(before) - n), SPAN_NOTHING};
+}
+
+struct span_step span_step_hold(span_state before, int64_t slots)
+{
+    int64_t free = span_state_free(before);
+    return (struct span_step){span_state_make(SPAN_HELD, free),
+                              free == slots ? SPAN_NOTE_NOT_EMPTY : SPAN_NOTHING};
+}
+
+// A retiring span keeps its HELD state: nobody can give to it, because nobody has one of its slots.
+struct span_step span_step_release(span_state before, int64_t slots)
+{
+    int64_t free = span_state_free(before);
+    if (free == slots)
+        return (struct span_step){before, SPAN_RETIRE};
+    if (free <= 0)
+        return (struct span_step){span_state_make(SPAN_FULL, free), SPAN_NOTHING};
+    return (struct span_step){span_state_make(SPAN_LISTED, free), SPAN_LIST};
+}
+
+struct span *span_at(page_id first) { return page_descriptor(first); }
+
+struct span *span_of_page(page_id page)
+{
+    page.n -= *page_head_distance(page);
+    return page_descriptor(page);
+}
+
+uintptr_t span_start(const struct span *self) { return (uintptr_t)page_address(self->first); }
+
+void span_set_home(struct span *self, uint32_t home)
+{
+    page_map_set(self->first, self->pages, home << PAGE_HOME_SHIFT | (uint32_t)self->cls << PAGE_CLASS_SHIFT);
+}
+
+static void set_all_bits(struct span *self)
+{
+    size_t slots = self->slots;
+    for (size_t i = 0; i * 64 < slots; i++) {
+        size_t left = slots - i * 64;
+        store_relaxed(&self->bits[i], left >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << left) - 1);
+    }
+}
+
+struct span *span_make_small(page_id first, unsigned cls, uint32_t home)
+{
+    struct span *self = page_descriptor(first);
+    self->first = first;
+    self->pages = size_class_table[cls].pages;
+    self->size = size_class_table[cls].size;
+    self->slots = size_class_table[cls].slots;
+    self->cls = (uint8_t)cls;
+    store_relaxed(&self->next_word, 0);
+    set_all_bits(self);
+    store_relaxed(&self->state, span_state_make(SPAN_HELD, self->slots).word);
+    for (uint32_t i = 0; i < self->pages; i++)
+        page_head_distance(first)[i] = (uint8_t)i;
+    span_set_home(self, home);
+    return self;
+}
+
+struct span *span_make_large(page_id first, size_t pages)
+{
+    struct span *self = page_descriptor(first);
+    self->first = first;
+    self->pages = (uint32_t)pages;
+    self->size = 0;
+    self->slots = 1;
+    self->cls = 0;
+    page_map_set(first, 1, PAGE_LARGE);
+    return self;
+}
+
+// Applies a pure step to the state; release so that bits set before are seen by whoever acquires the state.
+#define APPLY(self, step_of_before)                                                                          \
+    span_state before = {load_relaxed(&(self)->state)};                                                      \
+    struct span_step step;                                                                                   \
+    do                                                                                                       \
+        step = (step_of_before);                                                                             \
+    while (!cas_weak_acq_rel(&(self)->state, &before.word, step.after.word));                                \
+    return step.duty
+
+enum span_duty span_count_given(struct span *self, unsigned n)
+{
+    APPLY(self, span_step_give(before, n, self->slots));
+}
+
+static enum span_duty count_taken(struct span *self, size_t n)
+{
+    APPLY(self, span_step_take(before, (int64_t)n));
+}
+enum span_duty span_hold(struct span *self) { APPLY(self, span_step_hold(before, self->slots)); }
+enum span_duty span_release(struct span *self) { APPLY(self, span_step_release(before, self->slots)); }
+
+uint64_t span_give_bits(struct span *self, size_t word, uint64_t mask)
+{
+    return fetch_or_release(&self->bits[word],
+                            mask); // pairs with take_word: the giver's writes to the slots come first
+}
+
+// The n lowest bits of a word; all when it has no more.
+static uint64_t lowest_bits(uint64_t word, size_t n)
+{
+    uint64_t rest = word;
+    while (n-- > 0 && rest != 0)
+        rest &= rest - 1;
+    return word & ~rest;
+}
+
+static uint64_t take_word(struct span *self, size_t word, size_t n)
+{
+    uint64_t free = load_relaxed(&self->bits[word]); // only we clear bits, so what we see stays ours to take
+    if (free == 0)
+        return 0;
+    uint64_t mine = bits_count(free) <= n ? free : lowest_bits(free, n);
+    fetch_and_acquire(&self->bits[word], ~mine); // pairs with span_give_bits
+    return mine;
+}
+
+// From the highest bit down, so that a cache, which pops from the end, hands the lowest address out first.
+static void **emit(const struct span *self, size_t word, uint64_t mine, void **out)
+{
+    uintptr_t base = span_start(self) + word * 64 * self->size;
+    for (; mine != 0; mine &= ~(UINT64_C(1) << bits_highest(mine)))
+        *out++ = (void *)(base + bits_highest(mine) * (uintptr_t)self->size);
+    return out;
+}
+
+size_t span_take(struct span *self, void **out, size_t n)
+{
+    size_t words = (self->slots + 63u) / 64, word = load_relaxed(&self->next_word);
+    void **end = out;
+    for (size_t i = 0; i < words && (size_t)(end - out) < n; i++, word = word + 1 < words ? word + 1 : 0) {
+        end = emit(self, word, take_word(self, word, n - (size_t)(end - out)), end);
+        store_relaxed(&self->next_word, (uint32_t)word);
+    }
+    if (end != out)
+        count_taken(self, (size_t)(end - out));
+    return (size_t)(end - out);
+}
+
+bool span_validate(struct span *self)
+{
+    size_t bits = 0;
+    for (size_t i = 0; i * 64 < self->slots; i++)
+        bits += bits_count(load_relaxed(&self->bits[i]));
+    return (int64_t)bits == span_free(self);
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// A span: a block of pages cut into equal slots of one size class, or one large allocation.
+// span_take and what changes `mode` to or from HELD: the one holder. span_give: any thread that owns the
+// slots.
+#ifndef TARN_CORE_SPAN_H
+#define TARN_CORE_SPAN_H
+
+#include "core/atomics.h"
+#include "core/ids.h"
+#include "core/size_class.h"
+#include <stddef.h>
+
+// The life of a span of small slots:
+//
+//      new ──> HELD ──release, some free──> LISTED (in one bucket of its central pool)
+//               │ ▲                            │
+//               │ └──────────hold──────────────┘
+//               ├──release, none free──> FULL ──first give──> LISTED
+//               └──release, all free───> back to the page heap
+//
+// Only the holder takes slots. A give sets the slots' bits first and counts them afterwards; so the count may
+// lag behind the bits, but when it says that all slots are free, no give is under way: that is when the span
+// may be retired.
+enum span_mode { SPAN_HELD, SPAN_LISTED, SPAN_FULL };
+
+// The packed state:  mode << 32 | free + SPAN_FREE_BIAS.  A holder may take slots whose give has not been
+// counted yet, so the count can be below zero for a moment; the bias keeps that from borrowing from the mode.
+typedef struct {
+    uint64_t word;
+} span_state;
+
+#define SPAN_FREE_BIAS (UINT64_C(1) << 16)
+
+static inline enum span_mode span_state_mode(span_state s) { return (enum span_mode)(s.word >> 32); }
+static inline int64_t span_state_free(span_state s)
+{
+    return (int64_t)(s.word & UINT32_MAX) - (int64_t)SPAN_FREE_BIAS;
+}
+
+static inline span_state span_state_make(enum span_mode mode, int64_t free)
+{
+    return (span_state){(uint64_t)mode << 32 | (uint64_t)(free + (int64_t)SPAN_FREE_BIAS)};
+}
+
+// Pure steps: the state after, and what whoever made the step has to do then.
+enum span_duty { SPAN_NOTHING, SPAN_LIST, SPAN_NOTE_EMPTY, SPAN_NOTE_NOT_EMPTY, SPAN_RETIRE };
+
+struct span_step {
+    span_state after;
+    enum span_duty duty;
+};
+
+struct span_step span_step_give(span_state before, int64_t n, int64_t slots);
+struct span_step span_step_take(span_state before, int64_t n);
+struct span_step span_step_hold(span_state before, int64_t slots);
+struct span_step span_step_release(span_state before, int64_t slots);
+
+// The descriptor lies in the page heap's descriptor of the span's first page, and a small span's bitmap runs
+// on into those of its further pages. It is type-stable: it can be read at any time, also when the pages have
+// become something else.
+//   number of set bits == free slots (when no give or take is under way)
+struct span {
+    atomic_u64 state;
+    atomic_u32 next;      // page number of the span below it in its bucket
+    atomic_u32 next_word; // relaxed hint: where the holder found bits last
+    page_id first;
+    uint32_t pages;
+    uint32_t size; // of a slot; 0 in a large span
+    uint16_t slots;
+    uint8_t cls; // 0 in a large span
+    uint8_t unused[29];
+    atomic_u64 bits[16]; // slot i is free <=> bit i % 64 of word i / 64 is set
+};
+
+#define NO_SPAN UINT32_MAX
+
+// The span that a page of the heap belongs to; the caller knows that the page's map entry is a small span's.
+struct span *span_of_page(page_id page);
+struct span *span_at(page_id first);
+// Turns a block of pages into a held span with all slots free.
+struct span *span_make_small(page_id first, unsigned cls, uint32_t home);
+struct span *span_make_large(page_id first, size_t pages);
+// Takes up to n slots, lowest address last in `out`; returns how many. Holder only.
+size_t span_take(struct span *self, void **out, size_t n);
+// Gives the slots of one bitmap word back. Returns the old word: a bit of `mask` that is set there was free
+// already.
+uint64_t span_give_bits(struct span *self, size_t word, uint64_t mask);
+// Counts slots whose bits were given.
+enum span_duty span_count_given(struct span *self, unsigned n);
+// LISTED -> HELD. The caller has it off its bucket.
+enum span_duty span_hold(struct span *self);
+enum span_duty span_release(struct span *self);
+// Makes a cache the home of the span's slots.
+void span_set_home(struct span *self, uint32_t home);
+
+static inline int64_t span_free(struct span *self)
+{
+    return span_state_free((span_state){load_relaxed(&self->state)});
+}
+
+// The slot that starts at p, or SIZE_MAX if p lies inside a slot or past the last.
+static inline size_t span_slot_of(const struct span *self, const void *p, uintptr_t start)
+{
+    size_t offset = (uintptr_t)p - start;
+    size_t slot = size_class_slot(self->cls, offset);
+    return slot * self->size == offset && slot < self->slots ? slot : SIZE_MAX;
+}
+
+uintptr_t span_start(const struct span *self);
+// Checks the state against the bits; no other thread uses the span.
+bool span_validate(struct span *self);
+
+#endif

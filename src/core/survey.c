@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+#include "core/survey.h"
+
+#include "buddy/page_heap.h"
+#include "buddy/zone_table.h"
+#include "core/central.h"
+#include "core/fork.h"
+#include "core/init.h"
+#include "core/large.h"
+#include "core/meta.h"
+#include "core/options.h"
+#include "core/os.h"
+#include "core/page_map.h"
+#include "tcache/tcache.h"
+#include <string.h>
+
+// The page map tells a span's class and with it everything that does not change; only the count of free slots
+// comes from the descriptor, in one atomic word. So the walk needs no lock, though spans come and go
+// meanwhile.
+static size_t count_block(struct stats *stats, page_id page)
+{
+    uint32_t entry = page_entry(page);
+    if (entry == PAGE_LARGE) {
+        stats->large_bytes += large_size(page);
+        return 1;
+    }
+    if (!entry_is_small(entry))
+        return 1;
+    unsigned cls = entry_class(entry);
+    const struct size_class_info *info = &size_class_table[cls];
+    int64_t free = span_free(span_at(page));
+    stats->classes[cls].spans++;
+    stats->classes[cls].slots += info->slots;
+    stats->classes[cls].free_in_spans += free < 0 ? 0 : (uint64_t)free;
+    stats->span_waste_bytes += info->pages * PAGE_SIZE - (size_t)info->slots * info->size;
+    return info->pages;
+}
+
+static void count_blocks(struct stats *stats)
+{
+    for (size_t i = 0; i < zone_table_end(); i++) {
+        if (zone_at((zone_id){(uint32_t)i}) == NULL)
+            continue;
+        uint32_t first = zone_first_page((zone_id){(uint32_t)i}).n;
+        for (size_t n = 0; n < ZONE_PAGES;)
+            n += count_block(stats, (page_id){first + (uint32_t)n});
+    }
+}
+
+static uint64_t minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
+static void count_class(struct stats *stats, unsigned cls, const struct tcache_counts *caches)
+{
+    struct stats_class *self = &stats->classes[cls];
+    struct central_counts central = central_counts(cls);
+    self->size = size_class_size(cls);
+    self->cached_thread = caches->objects[cls];
+    self->cached_batch = central.batch_objects;
+    self->refills = caches->refills[cls];
+    uint64_t out = minus(self->slots, self->free_in_spans);
+    self->live_objects = minus(out, self->cached_thread + self->cached_batch);
+    stats->live_bytes += self->live_objects * self->size;
+    stats->cached_thread_bytes += self->cached_thread * self->size;
+    stats->cached_batch_bytes += self->cached_batch * self->size;
+    stats->span_free_bytes += self->free_in_spans * self->size;
+    stats->refills += self->refills;
+    stats->central_batches_in += central.batches_in;
+    stats->central_batches_out += central.batches_out;
+    stats->spans_made += central.spans_made;
+    stats->spans_retired += central.spans_retired;
+}
+
+static void count_pages(struct stats *stats)
+{
+    struct page_heap_counts pages = page_heap_counts();
+    stats->page_heap_dirty_bytes = pages.dirty_pages * PAGE_SIZE;
+    stats->page_heap_clean_bytes = pages.clean_pages * PAGE_SIZE;
+    stats->mapped_bytes = pages.opened_pages * PAGE_SIZE;
+    stats->pages_purged = pages.pages_purged;
+    stats->purge_calls = pages.purge_calls;
+    stats->metadata_bytes = meta_bytes();
+    stats->reserved_bytes = page_map_is_reserved() ? page_map.pages * PAGE_SIZE : stats->mapped_bytes;
+}
+
+void survey_take(struct stats *stats)
+{
+    static const struct stats nothing;
+    *stats = nothing;
+    stats->rss_bytes = os_resident_bytes();
+    os_page_faults(&stats->page_faults_minor, &stats->page_faults_major);
+    if (!heap_has_started())
+        return;
+    struct tcache_counts caches;
+    tcache_counts_shared(&caches);
+    count_blocks(stats);
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        count_class(stats, cls, &caches);
+    stats->live_bytes += stats->large_bytes;
+    count_pages(stats);
+    stats->threads = caches.live;
+    stats->thread_caches = caches.caches;
+    stats->flushes = caches.flushes;
+    stats->forks = fork_count();
+}
+
+bool survey_validate(void)
+{
+    if (!heap_has_started())
+        return true;
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        if (!central_validate(cls))
+            return false;
+    return tcache_validate() && page_heap_validate();
+}
+
+// At the end of the process the last cache's objects go through the spans' bitmaps once more, which finds
+// what was freed twice. What runs later works without a cache.
+static __attribute__((destructor)) void at_exit(void)
+{
+    if (!heap_has_started())
+        return;
+    tcache_retire();
+    const char *target = load_relaxed(&options.stats);
+    if (strcmp(target, "0") == 0)
+        return;
+    struct stats stats;
+    survey_take(&stats);
+    stats_report(target, &stats);
+}

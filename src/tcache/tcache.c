@@ -1,0 +1,501 @@
+// SPDX-License-Identifier: MIT
+#include "tcache/tcache.h"
+
+#include "buddy/page_heap.h"
+#include "core/central.h"
+#include "core/options.h"
+#include "core/os.h"
+#include "tcache/registry.h"
+#include <pthread.h>
+#include <string.h>
+
+#define FIRST_CAPACITY 4
+// The loaded batch, the spare one and the away batch each hold up to `capacity` objects.
+#define BATCHES_PER_CLASS 3
+// Spans up to this many pages may be held by one cache.
+#define HELD_PAGES 4
+
+struct tcache tcache_none = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
+struct tcache tcache_gone = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
+_Thread_local struct tcache *tcache_self = &tcache_none;
+
+// Written by tcache_init, read-only afterwards.
+static uint8_t capacity_limit[SIZE_CLASS_COUNT]; // 0: the class is not cached
+static pthread_key_t exit_key;
+static bool exit_key_works;
+
+static atomic_u64 charged_total; // relaxed: a bound, not a hand-over
+static atomic_u32 orphans; // relaxed: 1 in a child of fork until the caches of vanished threads were emptied
+static atomic_u64 last_trim_ms; // relaxed: whoever moves it trims
+
+static void thread_exits(void *cache)
+{
+    if (cache == tcache_self)
+        tcache_retire();
+}
+
+static uint8_t limit_of(unsigned cls)
+{
+    size_t size = size_class_size(cls);
+    if (load_relaxed(&options.tcache_off) || size > load_relaxed(&options.tcache_max_size))
+        return 0;
+    return (uint8_t)min_size(BATCH_SLOTS, max_size(2, load_relaxed(&options.tcache_batch) / size));
+}
+
+void tcache_init(void)
+{
+    registry_init();
+    exit_key_works = pthread_key_create(&exit_key, thread_exits) == 0;
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        capacity_limit[cls] = limit_of(cls);
+    store_relaxed(&last_trim_ms, os_now_ms());
+}
+
+static uint32_t home_of(const struct tcache *self) { return self->tag >> PAGE_HOME_SHIFT; }
+
+// --- The common bound.
+
+static bool charge(struct tcache *self, unsigned cls, size_t objects)
+{
+    uint64_t bytes = BATCHES_PER_CLASS * objects * size_class_size(cls);
+    uint64_t bound = load_relaxed(&options.tcache_total);
+    if (fetch_add_relaxed(&charged_total, bytes) + bytes > bound) {
+        fetch_sub_relaxed(&charged_total, bytes);
+        return false;
+    }
+    self->charged += bytes;
+    return true;
+}
+
+static void refund(struct tcache *self, unsigned cls)
+{
+    uint64_t bytes = BATCHES_PER_CLASS * self->capacity[cls] * size_class_size(cls);
+    fetch_sub_relaxed(&charged_total, bytes);
+    self->charged -= bytes;
+    self->capacity[cls] = 0;
+}
+
+// --- Emptying.
+
+static void give_batch(unsigned cls, struct batch *batch)
+{
+    if (batch_count(batch) != 0)
+        central_give(cls, batch->objects, batch_count(batch));
+    batch_recycle(batch);
+}
+
+static unsigned loaded_count(struct bin *bin)
+{
+    return (unsigned)(load_relaxed(&bin->top) - load_relaxed(&bin->empty));
+}
+
+// The loaded batch is unloaded with its count; the bin is left without one.
+static struct batch *unload(struct bin *bin)
+{
+    struct batch *batch = (struct batch *)(void *)load_relaxed(&bin->empty);
+    if (batch != NULL)
+        batch_set_count(batch, loaded_count(bin));
+    store_relaxed(&bin->full, NULL);
+    store_relaxed(&bin->empty, NULL);
+    store_relaxed(&bin->top, NULL);
+    return batch;
+}
+
+static void load(struct bin *bin, struct batch *batch, unsigned capacity)
+{
+    void **empty = (void **)(void *)batch;
+    store_relaxed(&bin->empty, empty);
+    store_relaxed(&bin->full, empty + capacity);
+    store_relaxed(&bin->top, empty + batch_count(batch));
+}
+
+static void drop(unsigned cls, batch_place *place)
+{
+    struct batch *batch = load_relaxed(place);
+    store_relaxed(place, NULL);
+    if (batch != NULL)
+        give_batch(cls, batch);
+}
+
+static void flush_class(struct tcache *self, unsigned cls)
+{
+    struct batch *loaded = unload(&self->bins[cls]);
+    if (loaded != NULL)
+        give_batch(cls, loaded);
+    drop(cls, &self->bins[cls].spare);
+    drop(cls, &self->away[cls]);
+    if (self->held[cls] != NULL)
+        central_release(self->held[cls]);
+    self->held[cls] = NULL;
+    refund(self, cls);
+}
+
+static void flush_all(struct tcache *self)
+{
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        flush_class(self, cls);
+}
+
+// Room is short: what this thread has not used since the last time makes some. True if anything was there.
+static bool flush_unused(struct tcache *self, unsigned wanted)
+{
+    bool any = false;
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
+        if (cls == wanted || self->capacity[cls] == 0 || (self->recent >> cls & 1) != 0)
+            continue;
+        flush_class(self, cls);
+        any = true;
+    }
+    self->recent = 0;
+    return any;
+}
+
+// --- Growing.
+
+// Raises the capacity to `wanted` objects or the class's limit, if the common bound has room.
+static bool grow(struct tcache *self, unsigned cls, size_t wanted)
+{
+    size_t capacity = self->capacity[cls];
+    wanted = min_size(wanted, capacity_limit[cls]);
+    if (wanted <= capacity)
+        return false;
+    if (!charge(self, cls, wanted - capacity) &&
+        !(flush_unused(self, cls) && charge(self, cls, wanted - capacity)))
+        return false;
+    self->capacity[cls] = (uint8_t)wanted;
+    return true;
+}
+
+static size_t next_capacity(const struct tcache *self, unsigned cls)
+{
+    return max_size(FIRST_CAPACITY, 2 * (size_t)self->capacity[cls]);
+}
+
+static bool ensure_loaded(struct tcache *self, unsigned cls)
+{
+    struct bin *bin = &self->bins[cls];
+    if (load_relaxed(&bin->empty) != NULL)
+        return true;
+    struct batch *batch = batch_new();
+    if (batch != NULL)
+        load(bin, batch, self->capacity[cls]);
+    return batch != NULL;
+}
+
+// --- Maintenance on the way to the spans; one clock reading, no system call.
+
+static bool is_orphan(const struct tcache *cache)
+{
+    return load_acquire(&cache->state) == TCACHE_LIVE &&
+           load_relaxed(&cache->generation) != registry_generation() && cache != tcache_self;
+}
+
+// A cache whose owner vanished inside a slow path may be half-changed: its objects stay out of reach.
+static void adopt_orphans(void)
+{
+    for (struct tcache *cache = registry_first(); cache != NULL; cache = registry_next(cache)) {
+        if (!is_orphan(cache) || load_relaxed(&cache->in_slow_path) != 0)
+            continue;
+        flush_all(cache);
+        registry_give(cache);
+    }
+}
+
+static void maintain(void)
+{
+    if (unlikely(load_relaxed(&orphans) != 0) && exchange_relaxed(&orphans, 0) != 0)
+        adopt_orphans();
+    int64_t period = load_relaxed(&options.decay_ms);
+    uint64_t now = os_now_ms(), last = load_relaxed(&last_trim_ms);
+    if (period < 0 || now - last < max_size((size_t)period, 100) ||
+        !cas_weak_relaxed(&last_trim_ms, &last, now))
+        return;
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        central_trim(cls, false);
+    page_heap_decay();
+}
+
+// --- The thread's cache, from its first call to its end.
+
+static void set_up(struct tcache *self)
+{
+    self->base = page_map.base;
+    self->pages = page_map.pages;
+    self->entries = page_map.entries;
+    for (size_t size = 0; size <= SIZE_CLASS_SMALL_MAX; size++) {
+        unsigned cls = size_class_small[size];
+        self->class_field[size] = (uint8_t)(capacity_limit[cls] == 0 ? 0 : cls << PAGE_CLASS_SHIFT);
+    }
+}
+
+static struct tcache *start(void)
+{
+    struct tcache *self = registry_take();
+    if (self == NULL)
+        return NULL;
+    set_up(self);
+    tcache_self = self; // before pthread_setspecific, which may allocate
+    if (exit_key_works)
+        pthread_setspecific(exit_key, self);
+    return self;
+}
+
+// The calling thread's own cache; NULL when it has none (any more).
+static struct tcache *enter(void)
+{
+    struct tcache *self = tcache_self;
+    if (unlikely(self == &tcache_none))
+        self = start();
+    if (unlikely(self == NULL || self == &tcache_gone))
+        return NULL;
+    store_relaxed(&self->in_slow_path, 1);
+    return self;
+}
+
+static void leave(struct tcache *self) { store_release(&self->in_slow_path, 0); }
+
+void tcache_flush(void)
+{
+    struct tcache *self = tcache_self == &tcache_none ? NULL : enter();
+    if (self == NULL)
+        return;
+    flush_all(self);
+    leave(self);
+}
+
+void tcache_retire(void)
+{
+    struct tcache *self = tcache_self;
+    if (self == &tcache_none || self == &tcache_gone)
+        return;
+    tcache_flush();
+    tcache_self = &tcache_gone;
+    registry_give(self);
+}
+
+void tcache_after_fork(void)
+{
+    registry_after_fork();
+    if (tcache_self != &tcache_none && tcache_self != &tcache_gone)
+        store_relaxed(&tcache_self->generation, registry_generation());
+    store_relaxed(&orphans, 1);
+}
+
+// --- malloc's slow half.
+
+static void *direct_take(unsigned cls, uint32_t home)
+{
+    void *p;
+    return central_take(cls, &p, 1, home, NULL) == 1 ? p : NULL;
+}
+
+static bool load_spare(struct tcache *self, struct bin *bin, unsigned cls)
+{
+    struct batch *spare = load_relaxed(&bin->spare);
+    if (spare == NULL || batch_count(spare) == 0)
+        return false;
+    store_relaxed(&bin->spare, unload(bin));
+    load(bin, spare, self->capacity[cls]);
+    return true;
+}
+
+// A full batch from the central pool takes the empty one's place.
+static bool load_parked(struct tcache *self, struct bin *bin, unsigned cls)
+{
+    struct batch *parked = central_pop_batch(cls);
+    if (parked == NULL)
+        return false;
+    if (batch_count(parked) > self->capacity[cls])
+        grow(self, cls, batch_count(parked));
+    if (batch_count(parked) > self->capacity[cls]) { // no room for it: what fits comes from the spans
+        give_batch(cls, parked);
+        return false;
+    }
+    struct batch *emptied = unload(bin);
+    load(bin, parked, self->capacity[cls]);
+    if (emptied != NULL)
+        batch_recycle(emptied);
+    return true;
+}
+
+static bool may_hold(const struct tcache *self, unsigned cls)
+{
+    return self->capacity[cls] == capacity_limit[cls] && size_class_table[cls].pages <= HELD_PAGES;
+}
+
+static bool fill_from_spans(struct tcache *self, struct bin *bin, unsigned cls)
+{
+    maintain();
+    grow(self, cls, next_capacity(self, cls));
+    if (self->capacity[cls] == 0 || !ensure_loaded(self, cls))
+        return false;
+    struct batch *batch = unload(bin);
+    struct span **held = may_hold(self, cls) ? &self->held[cls] : NULL;
+    batch_set_count(batch, central_take(cls, batch->objects, self->capacity[cls], home_of(self), held));
+    load(bin, batch, self->capacity[cls]);
+    return batch_count(batch) != 0;
+}
+
+void *tcache_refill(unsigned cls)
+{
+    struct tcache *self = capacity_limit[cls] == 0 ? NULL : enter();
+    if (self == NULL)
+        return direct_take(cls, 1);
+    struct bin *bin = &self->bins[cls];
+    void *p = bin_pop(bin); // a thread's first call comes here though later ones would not
+    if (p == NULL) {
+        self->recent |= UINT64_C(1) << cls;
+        store_relaxed(&self->refills[cls], load_relaxed(&self->refills[cls]) + 1);
+        bool loaded =
+            load_spare(self, bin, cls) || load_parked(self, bin, cls) || fill_from_spans(self, bin, cls);
+        p = loaded ? bin_pop(bin) : direct_take(cls, home_of(self));
+    }
+    leave(self);
+    return p;
+}
+
+// --- free's slow half.
+
+static void park_or_give(unsigned cls, struct batch *batch)
+{
+    if (!central_push_batch(cls, batch))
+        give_batch(cls, batch);
+}
+
+// Makes room in a full bin; false when there is no memory for another batch or no room under the common
+// bound.
+static bool make_room(struct tcache *self, struct bin *bin, unsigned cls)
+{
+    if (grow(self, cls, next_capacity(self, cls)) && load_relaxed(&bin->empty) != NULL) {
+        store_relaxed(&bin->full, load_relaxed(&bin->empty) + self->capacity[cls]);
+        return true;
+    }
+    if (self->capacity[cls] == 0)
+        return false;
+    if (load_relaxed(&bin->empty) == NULL)
+        return ensure_loaded(self, cls);
+    struct batch *spare = load_relaxed(&bin->spare);
+    struct batch *room = spare != NULL && batch_count(spare) == 0 ? spare : batch_new();
+    if (room == NULL)
+        return false;
+    store_relaxed(&bin->spare, unload(bin));
+    if (spare != NULL && spare != room)
+        park_or_give(cls, spare);
+    load(bin, room, self->capacity[cls]);
+    return true;
+}
+
+static void push_home(struct tcache *self, unsigned cls, void *p)
+{
+    struct bin *bin = &self->bins[cls];
+    if (load_relaxed(&bin->top) != load_relaxed(&bin->full) && *load_relaxed(&bin->top) == p)
+        central_give(cls, (void *[]){p, p}, 2); // freed twice in a row: says so and aborts
+    if (bin_push(bin, p))
+        return;
+    self->recent |= UINT64_C(1) << cls;
+    store_relaxed(&self->flushes, load_relaxed(&self->flushes) + 1);
+    if (!make_room(self, bin, cls) || !bin_push(bin, p))
+        central_give(cls, &p, 1);
+}
+
+static void push_away(struct tcache *self, unsigned cls, void *p)
+{
+    struct batch *batch = load_relaxed(&self->away[cls]);
+    if (batch == NULL && (self->capacity[cls] != 0 || grow(self, cls, FIRST_CAPACITY))) {
+        batch = batch_new();
+        store_relaxed(&self->away[cls], batch);
+    }
+    if (batch == NULL) {
+        central_give(cls, &p, 1);
+        return;
+    }
+    unsigned count = batch_count(batch) + 1;
+    batch->objects[count - 1] = p;
+    batch_set_count(batch, count);
+    if (count < self->capacity[cls])
+        return;
+    grow(self, cls, next_capacity(self, cls));
+    if (count < self->capacity[cls])
+        return;
+    store_relaxed(&self->away[cls], NULL);
+    store_relaxed(&self->flushes, load_relaxed(&self->flushes) + 1);
+    park_or_give(cls, batch);
+}
+
+void tcache_overflow(void *p, uint32_t entry)
+{
+    unsigned cls = entry_class(entry);
+    struct tcache *self = capacity_limit[cls] == 0 ? NULL : enter();
+    if (self == NULL) {
+        central_give(cls, &p, 1);
+        return;
+    }
+    if (entry >> PAGE_HOME_SHIFT == home_of(self))
+        push_home(self, cls, p);
+    else
+        push_away(self, cls, p);
+    leave(self);
+}
+
+// --- Counting and checking.
+
+static uint64_t count_between(void **empty, void **top)
+{
+    // Another thread's words are not read at one moment: what makes no sense counts as nothing.
+    size_t n = (size_t)(top - empty);
+    return top < empty || n > BATCH_SLOTS ? 0 : n;
+}
+
+static unsigned count_of(batch_place *place)
+{
+    struct batch *batch = load_relaxed(place);
+    return batch == NULL ? 0 : batch_count(batch);
+}
+
+static void count_cache(struct tcache_counts *counts, struct tcache *cache)
+{
+    counts->caches++;
+    counts->live += load_relaxed(&cache->state) == TCACHE_LIVE;
+    counts->flushes += load_relaxed(&cache->flushes);
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
+        struct bin *bin = &cache->bins[cls];
+        counts->objects[cls] += count_between(load_relaxed(&bin->empty), load_relaxed(&bin->top)) +
+                                count_of(&bin->spare) + count_of(&cache->away[cls]);
+        counts->refills[cls] += load_relaxed(&cache->refills[cls]);
+    }
+}
+
+void tcache_counts_shared(struct tcache_counts *counts)
+{
+    memset(counts, 0, sizeof *counts);
+    for (struct tcache *cache = registry_first(); cache != NULL; cache = registry_next(cache))
+        count_cache(counts, cache);
+}
+
+static bool class_validate(struct tcache *self, unsigned cls)
+{
+    struct bin *bin = &self->bins[cls];
+    void **empty = load_relaxed(&bin->empty), **top = load_relaxed(&bin->top),
+         **full = load_relaxed(&bin->full);
+    if (empty > top || top > full || full - empty > self->capacity[cls])
+        return false;
+    for (void **object = empty; object != top;)
+        if (entry_class(page_entry(page_of(*++object))) != cls)
+            return false;
+    return self->capacity[cls] <= capacity_limit[cls] && count_of(&bin->spare) <= self->capacity[cls] &&
+           count_of(&self->away[cls]) <= self->capacity[cls];
+}
+
+bool tcache_validate(void)
+{
+    struct tcache *self = tcache_self;
+    uint64_t charged = 0;
+    if (self == &tcache_none || self == &tcache_gone)
+        return true;
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
+        if (!class_validate(self, cls))
+            return false;
+        charged += BATCHES_PER_CLASS * self->capacity[cls] * size_class_size(cls);
+    }
+    return charged == self->charged;
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// Thread caches: for each size class a small array of free objects that a thread takes from and gives to
+// alone. The owner thread only, except where a name ends in _shared; counts may be read by anybody.
+#ifndef TARN_TCACHE_TCACHE_H
+#define TARN_TCACHE_TCACHE_H
+
+#include "core/batch.h"
+#include "core/bits.h"
+#include "core/page_map.h"
+#include "core/size_class.h"
+#include "core/span.h"
+#include <ck_stack.h>
+
+// A bin's loaded batch, seen as an array:
+//
+//     empty           top                  full
+//       │ header │ o │ o │ o │ - │ - │ - │ - │        o: a free object, -: room for one
+//
+//   empty <= top <= full;  (empty, top] are objects;  empty is the loaded batch, or NULL (then all three are)
+// The words are atomic because statistics read them from other threads; relaxed, since nothing is followed
+// from them. `spare` is a second batch: it has objects to load when the loaded one runs out, or room when it
+// overflows, so that a thread that hovers at the edge of a batch does not go to the central pool at each
+// step.
+typedef _Atomic(struct batch *) batch_place;
+
+struct bin {
+    _Atomic(void **) top, empty, full;
+    batch_place spare;
+};
+
+_Static_assert(sizeof(struct bin) == 8 << PAGE_CLASS_SHIFT,
+               "a page map entry's class field scaled by 8 is a bin's offset");
+
+enum tcache_state { TCACHE_UNUSED, TCACHE_LIVE };
+
+struct tcache {
+    // What the fast paths read, first and together. `tag` is home << PAGE_HOME_SHIFT, so that `entry - tag`
+    // is the class field of an entry whose home is this cache, and out of range for every other entry.
+    uint32_t tag;
+    atomic_u32 generation; // of the process (it rises at fork) in which the cache was taken up
+    uintptr_t base;        // copies of page_map
+    size_t pages;
+    atomic_u32 *entries;
+    uint8_t class_field[SIZE_CLASS_SMALL_MAX +
+                        1]; // by size: class << PAGE_CLASS_SHIFT; 0 for sizes that are not cached
+    _Alignas(CACHE_LINE) struct bin bins[SIZE_CLASS_COUNT];
+
+    // Objects of other homes, on their way out: never allocated from.
+    batch_place away[SIZE_CLASS_COUNT];
+    // Spans this cache fills from alone; only of classes that are in full use here.
+    struct span *held[SIZE_CLASS_COUNT];
+    uint8_t capacity[SIZE_CLASS_COUNT];   // objects the loaded batch may hold; grows by use
+    uint64_t recent;                      // bit c: class c met a slow path since the last time room was short
+    uint64_t charged;                     // bytes of the common bound that this cache's capacities take
+    atomic_u32 refills[SIZE_CLASS_COUNT]; // relaxed statistics, written by the owner
+    atomic_u64 flushes;
+    atomic_u32 in_slow_path;    // for the child of a fork: the cache may be half-changed
+    atomic_u32 state;           // enum tcache_state
+    struct tcache *next_unused; // guarded by the registry's lock
+    ck_stack_entry_t link;      // in the registry, for ever
+};
+
+// The calling thread's cache, or one of the two below, whose bins are empty and full at once and whose tag
+// fits no entry.
+extern _Thread_local struct tcache *tcache_self __attribute__((visibility("hidden")));
+extern struct tcache tcache_none __attribute__((visibility("hidden"))); // before a thread's first call
+extern struct tcache tcache_gone __attribute__((visibility("hidden"))); // after its cache was flushed at exit
+
+static inline struct bin *bin_at(struct tcache *self, uint32_t class_field)
+{
+    return (struct bin *)((char *)self->bins + 8 * (size_t)class_field);
+}
+
+// NULL when the bin is empty.
+static inline void *bin_pop(struct bin *bin)
+{
+    void **top = load_relaxed(&bin->top);
+    if (unlikely(top == load_relaxed(&bin->empty)))
+        return NULL;
+    void *p = *top;
+    store_relaxed(&bin->top, top - 1);
+    return p;
+}
+
+// False when the bin is full, or when p is what was pushed last: the slow path finds out.
+static inline bool bin_push(struct bin *bin, void *p)
+{
+    void **top = load_relaxed(&bin->top);
+    if (unlikely(top == load_relaxed(&bin->full)) || unlikely(*top == p))
+        return false;
+    top[1] = p;
+    store_release(&bin->top, top + 1); // in this order for the child of a fork, which may see it half-done
+    return true;
+}
+
+void tcache_init(void);
+// The slow halves of malloc and free of small objects. tcache_refill: an object of the class, NULL without
+// memory.
+void *tcache_refill(unsigned cls);
+void tcache_overflow(void *p, uint32_t entry);
+// Gives everything the calling thread's cache holds back; it goes on empty.
+void tcache_flush(void);
+// The thread ends: flushes, and gives the cache up. What the thread does later goes past caches.
+void tcache_retire(void);
+void tcache_after_fork(void);
+
+struct tcache_counts {
+    uint64_t caches, live;
+    uint64_t flushes;
+    uint64_t objects[SIZE_CLASS_COUNT], refills[SIZE_CLASS_COUNT];
+};
+
+void tcache_counts_shared(struct tcache_counts *counts);
+// Checks the calling thread's cache.
+bool tcache_validate(void);
+
+#endif

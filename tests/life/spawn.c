@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// posix_spawn, vfork, system and popen while other threads allocate: with vfork the child runs on the
+// parent's heap. usage: spawn [ROUNDS]
+
+#define _GNU_SOURCE
+#include "../support/blocks.h"
+
+#include <pthread.h>
+#include <spawn.h>
+#include <string.h>
+
+enum { THREADS = 4 };
+
+static block_slot slots[SLOTS];
+static atomic_bool stopping;
+extern char **environ;
+
+static void *trade_until_stopped(void *seed)
+{
+    uint64_t state = (uintptr_t)seed;
+    while (!atomic_load(&stopping))
+        slots_trade(slots, &state);
+    return NULL;
+}
+
+static void spawn_shell(void)
+{
+    char shell[] = "sh", option[] = "-c", script[] = "exit 11";
+    char *const arguments[] = {shell, option, script, NULL};
+    pid_t child = 0;
+    expect(posix_spawn(&child, "/bin/sh", NULL, NULL, arguments, environ) == 0);
+    expect_child_exits(child, 11);
+}
+
+static void vfork_shell(void)
+{
+    pid_t child = vfork();
+    if (child == 0) {
+        execl("/bin/sh", "sh", "-c", "exit 12", (char *)NULL);
+        _exit(1);
+    }
+    expect_child_exits(child, 12);
+}
+
+static void call_system(void)
+{
+    int status = system("exit 13");
+    expect(WIFEXITED(status) && WEXITSTATUS(status) == 13);
+}
+
+static void read_from_shell(void)
+{
+    char line[64] = "";
+    FILE *output = popen("echo fourteen; exit 14", "r");
+    expect(output != NULL);
+    expect(fgets(line, sizeof line, output) != NULL && strcmp(line, "fourteen\n") == 0);
+    int status = pclose(output);
+    expect(WIFEXITED(status) && WEXITSTATUS(status) == 14);
+}
+
+int main(int argc, char **argv)
+{
+    unsigned rounds = argument(argc, argv, 1, 100);
+    pthread_t thread[THREADS];
+    limit_seconds(60 + rounds);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        expect(pthread_create(&thread[i], NULL, trade_until_stopped, (void *)(i + 1)) == 0);
+    for (unsigned i = 0; i < rounds; i++) {
+        spawn_shell();
+        vfork_shell();
+        call_system();
+        read_from_shell();
+    }
+    atomic_store(&stopping, true);
+    for (int i = 0; i < THREADS; i++)
+        expect(pthread_join(thread[i], NULL) == 0);
+    slots_clear(slots);
+    expect_heap_is_whole();
+    return 0;
+}
