@@ -12,7 +12,8 @@ target_include_directories(tarn_headers INTERFACE
 function(tarn_add_objects target)
   set(sources)
   foreach(folder IN LISTS ARGN)
-    file(GLOB found CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${folder}/*.c")
+    file(GLOB found CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${folder}/*.c"
+      "${PROJECT_SOURCE_DIR}/src/${folder}/*.cpp")
     list(APPEND sources ${found})
   endforeach()
   add_library(${target} OBJECT ${sources})

@@ -55,15 +55,9 @@ char *buffer_reserve(struct buffer *self, size_t room)
     return self->data + self->end;
 }
 
-size_t buffer_room(const struct buffer *self)
-{
-    return self->capacity - self->end;
-}
+size_t buffer_room(const struct buffer *self) { return self->capacity - self->end; }
 
-void buffer_commit(struct buffer *self, size_t length)
-{
-    self->end += length;
-}
+void buffer_commit(struct buffer *self, size_t length) { self->end += length; }
 
 void buffer_trim(struct buffer *self, size_t keep)
 {

@@ -20,6 +20,15 @@ struct slice slice_take_word(struct slice *rest)
     return (struct slice){word, (size_t)(at - word)};
 }
 
+struct slice slice_take_until(struct slice *rest, char end)
+{
+    const char *found = rest->length ? memchr(rest->data, end, rest->length) : NULL;
+    struct slice part = {rest->data, found ? (size_t)(found - rest->data) : rest->length};
+    size_t taken = part.length + (found != NULL);
+    *rest = (struct slice){rest->data + taken, rest->length - taken};
+    return part;
+}
+
 bool slice_to_uint64(struct slice self, uint64_t *value)
 {
     uint64_t sum = 0;

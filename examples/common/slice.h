@@ -13,13 +13,20 @@ struct slice {
     size_t length;
 };
 
-#define SLICE_INIT(literal) {literal, sizeof(literal) - 1}
+#define SLICE_INIT(literal)                                                                                  \
+    {                                                                                                        \
+        literal, sizeof(literal) - 1                                                                         \
+    }
 #define SLICE(literal) ((struct slice)SLICE_INIT(literal))
 
 bool slice_equal(struct slice a, struct slice b);
 
 // Takes the next blank-separated word off the front of `rest`; an empty word means there is none.
 struct slice slice_take_word(struct slice *rest);
+
+// Takes everything up to the next `end` off the front of `rest`, and that character too; all of it when there
+// is none.
+struct slice slice_take_until(struct slice *rest, char end);
 
 // The whole slice must be one decimal number that fits.
 bool slice_to_uint64(struct slice self, uint64_t *value);

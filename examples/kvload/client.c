@@ -38,7 +38,8 @@ bool client_open(struct client *self, struct workload *workload)
     self->requests = calloc(options->depth, sizeof *self->requests);
     if (self->fd >= 0 && self->requests)
         return true;
-    fprintf(stderr, "kvload: cannot connect to %s:%u: %s\n", options->address, options->port, strerror(errno));
+    fprintf(stderr, "kvload: cannot connect to %s:%u: %s\n", options->address, options->port,
+            strerror(errno));
     return false;
 }
 
@@ -77,7 +78,8 @@ static void client_write_set(struct client *self, uint32_t key, const char *text
     tally_add(&load->tally, TALLY_SETS, 1);
 }
 
-static void client_write_line(struct client *self, const char *command, const char *text, enum tally_kind kind)
+static void client_write_line(struct client *self, const char *command, const char *text,
+                              enum tally_kind kind)
 {
     char *space = client_room(self, LINE_ROOM);
     buffer_commit(&self->out, (size_t)snprintf(space, LINE_ROOM, "%s %s\r\n", command, text));
@@ -86,7 +88,7 @@ static void client_write_line(struct client *self, const char *command, const ch
 
 static enum request_kind draw_kind(const struct options *options, struct random *random)
 {
-    unsigned total = options->get_weight + options->set_weight + options->delete_weight;
+    uint32_t total = options->get_weight + options->set_weight + options->delete_weight;
     uint64_t draw = random_next(random) % total;
     if (draw < options->get_weight)
         return REQUEST_GET;
@@ -141,7 +143,8 @@ static void client_complain(struct client *self, enum tally_kind kind, const cha
 {
     enum { SHOWN = 5 };
     if (tally_get(&self->workload->tally, kind) < SHOWN)
-        fprintf(stderr, "kvload: %s: '%.*s'\n", what, (int)(answer.length < 200 ? answer.length : 200), answer.data);
+        fprintf(stderr, "kvload: %s%.*s\n", what, (int)(answer.length < 200 ? answer.length : 200),
+                answer.data);
     tally_add(&self->workload->tally, kind, 1);
 }
 
@@ -149,7 +152,7 @@ static void client_complain_payload(struct client *self, uint32_t key, size_t le
 {
     char text[120];
     int n = snprintf(text, sizeof text, "key %" PRIu32 ", byte %zu of %zu", key, wrong, length);
-    client_complain(self, TALLY_PAYLOAD_ERRORS, "wrong byte in a value", (struct slice){text, (size_t)n});
+    client_complain(self, TALLY_PAYLOAD_ERRORS, "wrong byte in a value: ", (struct slice){text, (size_t)n});
 }
 
 static bool slice_begins(struct slice text, struct slice start)
@@ -174,7 +177,7 @@ static size_t client_take_value(struct client *self, const struct request *reque
     struct slice here = buffer_view(&self->in), tail = SLICE("\r\nEND\r\n");
     uint64_t length;
     if (!value_header_parse(line, request->key, &length)) {
-        client_complain(self, TALLY_PAYLOAD_ERRORS, "not the value that was asked for", line);
+        client_complain(self, TALLY_PAYLOAD_ERRORS, "not the value that was asked for: ", line);
         return SIZE_MAX;
     }
     size_t header = line.length + 2, whole = header + length + tail.length;
@@ -184,7 +187,7 @@ static size_t client_take_value(struct client *self, const struct request *reque
     if (right != length)
         client_complain_payload(self, request->key, length, right);
     if (memcmp(here.data + header + length, tail.data, tail.length) != 0)
-        client_complain(self, TALLY_PAYLOAD_ERRORS, "a value does not end where it should", line);
+        client_complain(self, TALLY_PAYLOAD_ERRORS, "a value does not end where it should: ", line);
     tally_add(&self->workload->tally, TALLY_HITS, 1);
     return whole;
 }
@@ -197,7 +200,7 @@ static size_t client_take_get(struct client *self, const struct request *request
         self->missed = true;
         self->missed_key = request->key;
     } else {
-        client_complain(self, TALLY_ERRORS, "bad answer to get", line);
+        client_complain(self, TALLY_ERRORS, "bad answer to get: ", line);
     }
     return line.length + 2;
 }
@@ -208,12 +211,14 @@ static size_t client_take_line(struct client *self, const struct request *reques
                     ? slice_equal(line, SLICE("STORED"))
                     : slice_equal(line, SLICE("DELETED")) || slice_equal(line, SLICE("NOT_FOUND"));
     if (!fine)
-        client_complain(self, TALLY_ERRORS, request->kind == REQUEST_SET ? "bad answer to set" : "bad answer to delete",
-                        line);
+        client_complain(
+            self, TALLY_ERRORS,
+            request->kind == REQUEST_SET ? "bad answer to set: " : "bad answer to delete: ", line);
     return line.length + 2;
 }
 
-// Returns the bytes of the next answer, 0 when it is not all here, SIZE_MAX when the stream makes no sense any more.
+// Returns the bytes of the next answer, 0 when it is not all here, SIZE_MAX when the stream makes no sense
+// any more.
 static size_t client_take_answer(struct client *self)
 {
     struct slice here = buffer_view(&self->in);
@@ -242,10 +247,7 @@ static bool client_parse(struct client *self)
     return buffer_view(&self->in).length == 0;
 }
 
-static bool would_block(void)
-{
-    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
+static bool would_block(void) { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
 static bool client_receive(struct client *self)
 {
@@ -293,7 +295,4 @@ uint32_t client_wants(const struct client *self)
     return buffer_view(&self->out).length > 0 ? (uint32_t)EPOLLIN | (uint32_t)EPOLLOUT : (uint32_t)EPOLLIN;
 }
 
-bool client_is_idle(const struct client *self)
-{
-    return self->asked == self->answered;
-}
+bool client_is_idle(const struct client *self) { return self->asked == self->answered; }

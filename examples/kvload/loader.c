@@ -97,6 +97,8 @@ static void *loader_main(void *argument)
         fprintf(stderr, "kvload: some requests were never answered\n");
         tally_add(&load->tally, TALLY_ERRORS, 1);
     }
+    // Relaxed: it only ends the progress lines; the numbers are read after the join.
+    atomic_store_explicit(&self->ended, true, memory_order_relaxed);
     return NULL;
 }
 
@@ -106,10 +108,12 @@ bool loader_start(struct loader *self, struct schedule schedule)
     return pthread_create(&self->thread, NULL, loader_main, self) == 0;
 }
 
-void loader_join(struct loader *self)
+bool loader_has_ended(const struct loader *self)
 {
-    pthread_join(self->thread, NULL);
+    return atomic_load_explicit(&self->ended, memory_order_relaxed);
 }
+
+void loader_join(struct loader *self) { pthread_join(self->thread, NULL); }
 
 void loader_close(struct loader *self)
 {

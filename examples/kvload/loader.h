@@ -19,13 +19,15 @@ struct loader {
     pthread_t thread;
     int epoll;
     struct client *clients;
-    unsigned open; // clients that are still connected
+    unsigned open;     // clients that are still connected
+    atomic_bool ended; // the thread has nothing more to do
 };
 
 // False, after a line on stderr, when a connection cannot be made.
 bool loader_open(struct loader *self, const struct options *options, unsigned number);
 
 bool loader_start(struct loader *self, struct schedule schedule);
+bool loader_has_ended(const struct loader *self);
 void loader_join(struct loader *self);
 void loader_close(struct loader *self);
 

@@ -38,6 +38,16 @@ static void sleep_until(int64_t when)
         continue;
 }
 
+static bool all_ended(const struct loader *loaders, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (!loader_has_ended(&loaders[i]))
+            return false;
+    }
+    return true;
+}
+
+// Until the end, or until all connections are lost.
 static void watch(const struct loader *loaders, const struct options *options, int64_t start, int64_t end)
 {
     const int64_t second_ns = 1000000000;
@@ -46,6 +56,8 @@ static void watch(const struct loader *loaders, const struct options *options, i
         sleep_until(start + second * second_ns);
         if (!options->quiet)
             print_progress(loaders, options, second, &before);
+        if (all_ended(loaders, options->threads))
+            return;
     }
 }
 

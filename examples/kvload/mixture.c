@@ -6,20 +6,11 @@
 
 #include "common/slice.h"
 
-static struct slice take_until(struct slice *rest, char end)
-{
-    const char *found = rest->length ? memchr(rest->data, end, rest->length) : NULL;
-    struct slice part = {rest->data, found ? (size_t)(found - rest->data) : rest->length};
-    size_t taken = part.length + (found != NULL);
-    *rest = (struct slice){rest->data + taken, rest->length - taken};
-    return part;
-}
-
 // low-high:weight
 static bool range_parse(struct mixture_range *self, struct slice text)
 {
     uint64_t low, high, weight;
-    struct slice first = take_until(&text, '-'), second = take_until(&text, ':');
+    struct slice first = slice_take_until(&text, '-'), second = slice_take_until(&text, ':');
     if (!slice_to_size(first, &low) || !slice_to_size(second, &high) || !slice_to_uint64(text, &weight))
         return false;
     if (low < MIXTURE_SMALLEST || high < low || high > MIXTURE_LARGEST || weight == 0)
@@ -42,7 +33,8 @@ bool mixture_parse(struct mixture *self, const char *text)
     struct slice rest = {text, strlen(text)};
     self->count = 0;
     while (rest.length > 0) {
-        if (self->count == MIXTURE_RANGES || !range_parse(&self->ranges[self->count], take_until(&rest, ',')))
+        if (self->count == MIXTURE_RANGES ||
+            !range_parse(&self->ranges[self->count], slice_take_until(&rest, ',')))
             return false;
         self->count++;
     }

@@ -33,6 +33,7 @@ void options_print_usage(const char *program)
            program);
 }
 
+enum { WEIGHT_MAX = 1000000 };
 enum long_option { OPTION_SEED = 256, OPTION_JSON, OPTION_LABEL };
 
 static const struct option LONG_OPTIONS[] = {
@@ -76,11 +77,18 @@ static bool parse_port(const char *text, uint16_t *port)
     return true;
 }
 
+// get:set:delete
 static bool parse_ratio(struct options *self, const char *text)
 {
-    int length = 0;
-    int found = sscanf(text, "%5u:%5u:%5u%n", &self->get_weight, &self->set_weight, &self->delete_weight, &length);
-    return found == 3 && text[length] == '\0' && self->get_weight + self->set_weight + self->delete_weight > 0;
+    struct slice rest = {text, strlen(text)};
+    uint32_t *const weights[] = {&self->get_weight, &self->set_weight, &self->delete_weight};
+    uint32_t sum = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        if (!slice_to_uint32(slice_take_until(&rest, ':'), weights[i]) || *weights[i] > WEIGHT_MAX)
+            return false;
+        sum += *weights[i];
+    }
+    return rest.length == 0 && sum > 0;
 }
 
 static bool parse_seed(const char *text, uint64_t *seed)
@@ -162,12 +170,14 @@ static bool options_check(const struct options *self, int left_over, char **argv
 
 bool options_parse(struct options *self, int argc, char **argv)
 {
-    *self = (struct options){.address = "127.0.0.1", .threads = 2, .connections = 16, .depth = 8, .keys = 100000};
+    *self =
+        (struct options){.address = "127.0.0.1", .threads = 2, .connections = 16, .depth = 8, .keys = 100000};
     self->skew = 0.9;
     self->get_weight = 70, self->set_weight = 28, self->delete_weight = 2;
     self->seconds = 10, self->warm_up = 1, self->seed = 1, self->label = "";
     mixture_parse(&self->sizes, DEFAULT_SIZES);
-    for (int option; (option = getopt_long(argc, argv, "l:p:t:c:d:k:z:r:s:n:w:qh", LONG_OPTIONS, NULL)) != -1;) {
+    for (int option;
+         (option = getopt_long(argc, argv, "l:p:t:c:d:k:z:r:s:n:w:qh", LONG_OPTIONS, NULL)) != -1;) {
         if (option == '?')
             return false;
         if (!options_set(self, option)) {

@@ -17,7 +17,7 @@ struct options {
     unsigned depth;       // requests under way on a connection
     uint32_t keys;
     double skew;
-    unsigned get_weight, set_weight, delete_weight;
+    uint32_t get_weight, set_weight, delete_weight;
     struct mixture sizes;
     double seconds, warm_up;
     uint64_t seed;

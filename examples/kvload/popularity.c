@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The sum of Zipf's law has no inverse in closed form; the area under its curve has, and is close enough for a load.
+// The sum of Zipf's law has no inverse in closed form; the area under its curve has, and is close enough for
+// a load.
 #include "kvload/popularity.h"
 
 #include <math.h>
 
 enum { FIRST_RANK = 1 };
 
-static int is_harmonic(double skew)
-{
-    return fabs(skew - 1) < 1e-6;
-}
+static int is_harmonic(double skew) { return fabs(skew - 1) < 1e-6; }
 
 static double area_up_to(double skew, double x)
 {

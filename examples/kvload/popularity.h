@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which key comes next: the r-th most popular of n keys is drawn about in proportion to 1 / r^skew (Zipf's law).
-// Constant once made; any thread may draw from it with its own generator.
+// Which key comes next: the r-th most popular of n keys is drawn about in proportion to 1 / r^skew (Zipf's
+// law). Constant once made; any thread may draw from it with its own generator.
 #ifndef KVLOAD_POPULARITY_H
 #define KVLOAD_POPULARITY_H
 

@@ -24,9 +24,6 @@ static inline uint64_t random_next(struct random *self)
 }
 
 // From 0 up to, not including, 1.
-static inline double random_unit(struct random *self)
-{
-    return (double)(random_next(self) >> 11) * 0x1p-53;
-}
+static inline double random_unit(struct random *self) { return (double)(random_next(self) >> 11) * 0x1p-53; }
 
 #endif

@@ -16,10 +16,7 @@ void report_collect(struct report *self, const struct loader *loaders, unsigned 
     }
 }
 
-static double report_rate(const struct report *self)
-{
-    return (double)self->latency.total / self->seconds;
-}
+static double report_rate(const struct report *self) { return (double)self->latency.total / self->seconds; }
 
 static double report_us(const struct report *self, double share)
 {
@@ -30,13 +27,17 @@ void report_print(const struct report *self)
 {
     const uint64_t *counts = self->counts;
     printf("%.0f requests/s   latency p50 %.0f us   p99 %.0f us   p99.9 %.0f us   largest %.0f us\n",
-           report_rate(self), report_us(self, 0.5), report_us(self, 0.99), report_us(self, 0.999), report_us(self, 1));
-    printf("with warm-up: %" PRIu64 " gets (%.1f %% hits), %" PRIu64 " sets, %" PRIu64 " deletes; %.0f MiB sent, %.0f "
+           report_rate(self), report_us(self, 0.5), report_us(self, 0.99), report_us(self, 0.999),
+           report_us(self, 1));
+    printf("with warm-up: %" PRIu64 " gets (%.1f %% hits), %" PRIu64 " sets, %" PRIu64
+           " deletes; %.0f MiB sent, %.0f "
            "MiB received\n",
-           counts[TALLY_GETS], 100 * (double)counts[TALLY_HITS] / (double)(counts[TALLY_GETS] + !counts[TALLY_GETS]),
+           counts[TALLY_GETS],
+           100 * (double)counts[TALLY_HITS] / (double)(counts[TALLY_GETS] + !counts[TALLY_GETS]),
            counts[TALLY_SETS], counts[TALLY_DELETES], (double)counts[TALLY_BYTES_SENT] / 0x1p20,
            (double)counts[TALLY_BYTES_RECEIVED] / 0x1p20);
-    printf("errors: %" PRIu64 " answers, %" PRIu64 " payloads\n", counts[TALLY_ERRORS], counts[TALLY_PAYLOAD_ERRORS]);
+    printf("errors: %" PRIu64 " answers, %" PRIu64 " payloads\n", counts[TALLY_ERRORS],
+           counts[TALLY_PAYLOAD_ERRORS]);
 }
 
 static void write_counts(const struct report *self, FILE *file)
@@ -84,5 +85,6 @@ bool report_write_json(const struct report *self, const char *path)
 
 bool report_is_clean(const struct report *self)
 {
-    return self->counts[TALLY_ERRORS] == 0 && self->counts[TALLY_PAYLOAD_ERRORS] == 0 && self->latency.total > 0;
+    return self->counts[TALLY_ERRORS] == 0 && self->counts[TALLY_PAYLOAD_ERRORS] == 0 &&
+           self->latency.total > 0;
 }

@@ -48,7 +48,6 @@ static void request_split(struct request *self, struct slice line)
     struct slice word = slice_take_word(&line);
     self->words[0] = word;
     self->after_name = line;
-    self->count = 0;
     while (word.length > 0) {
         if (self->count < REQUEST_WORDS)
             self->words[self->count] = word;
@@ -64,7 +63,7 @@ static bool request_is_quiet(const struct request *self)
 
 void commands_run(struct connection *self, struct slice line)
 {
-    struct request request;
+    struct request request = {0};
     request_split(&request, line);
     const struct command *command = command_find(request.words[0]);
     if (!command || request.count < command->least_words || request.count > command->most_words) {

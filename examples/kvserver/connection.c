@@ -44,10 +44,7 @@ void connection_reply(struct connection *self, struct slice text)
         output_constant(&self->out, text);
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
+static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 // The value's bytes that came in with the command line; the rest is read straight into the item.
 static bool connection_fill_upload(struct connection *self)

@@ -25,12 +25,12 @@ struct connection {
     struct worker *worker;
     struct connection *next, *previous; // in the worker's list
     int fd;
-    uint32_t wants;    // the epoll events it waits for
-    uint32_t watched;  // those epoll has been told of
-    bool quiet;        // the command at hand says noreply
-    bool closing;      // ends when its answers are sent
-    bool drained;      // the socket had nothing more at the last read
-    size_t to_skip;    // bytes of a refused value still to come
+    uint32_t wants;   // the epoll events it waits for
+    uint32_t watched; // those epoll has been told of
+    bool quiet;       // the command at hand says noreply
+    bool closing;     // ends when its answers are sent
+    bool drained;     // the socket had nothing more at the last read
+    size_t to_skip;   // bytes of a refused value still to come
     struct buffer in;
     struct upload upload;
     struct output out;

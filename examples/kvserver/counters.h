@@ -7,22 +7,22 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define COUNTERS(X)                                                                                                    \
-    X(cmd_get)                                                                                                         \
-    X(cmd_set)                                                                                                         \
-    X(cmd_flush)                                                                                                       \
-    X(cmd_touch)                                                                                                       \
-    X(get_hits)                                                                                                        \
-    X(get_misses)                                                                                                      \
-    X(delete_hits)                                                                                                     \
-    X(delete_misses)                                                                                                   \
-    X(incr_hits)                                                                                                       \
-    X(incr_misses)                                                                                                     \
-    X(decr_hits)                                                                                                       \
-    X(decr_misses)                                                                                                     \
-    X(touch_hits)                                                                                                      \
-    X(touch_misses)                                                                                                    \
-    X(bytes_read)                                                                                                      \
+#define COUNTERS(X)                                                                                          \
+    X(cmd_get)                                                                                               \
+    X(cmd_set)                                                                                               \
+    X(cmd_flush)                                                                                             \
+    X(cmd_touch)                                                                                             \
+    X(get_hits)                                                                                              \
+    X(get_misses)                                                                                            \
+    X(delete_hits)                                                                                           \
+    X(delete_misses)                                                                                         \
+    X(incr_hits)                                                                                             \
+    X(incr_misses)                                                                                           \
+    X(decr_hits)                                                                                             \
+    X(decr_misses)                                                                                           \
+    X(touch_hits)                                                                                            \
+    X(touch_misses)                                                                                          \
+    X(bytes_read)                                                                                            \
     X(bytes_written)
 
 #define COUNTER_ENUM(name) COUNT_##name,

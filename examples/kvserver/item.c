@@ -82,12 +82,6 @@ struct slice item_wire(const struct item *self)
     return (struct slice){self->wire, (size_t)self->header_length + self->value_length + LINE_END};
 }
 
-char *item_value_space(struct item *self)
-{
-    return self->wire + self->header_length;
-}
+char *item_value_space(struct item *self) { return self->wire + self->header_length; }
 
-size_t item_footprint(const struct item *self)
-{
-    return sizeof *self + item_wire(self).length;
-}
+size_t item_footprint(const struct item *self) { return sizeof *self + item_wire(self).length; }

@@ -17,17 +17,17 @@ enum {
 #define ITEM_NEVER_EXPIRES INT64_MAX
 
 struct item {
-    struct item *chain;           // next in its bucket; guarded by the shard's lock
-    struct item *newer, *older;   // order of use; guarded by the shard's lock
-    int64_t used;                 // when it was last moved to the newest end; guarded by the shard's lock
-    int64_t expires;              // in milliseconds of the server's clock; guarded by the shard's lock
-    uint64_t unique;              // what gets tells and cas compares; set once, before the item is shared
-    uint64_t hash;                // of the key; constant
-    atomic_uint holds;            // one for the store, one for each thread that is using the item
-    uint32_t flags;               // the client's own; constant
-    uint32_t key_length;          // constant
-    uint32_t header_length;       // up to and including the first line end; constant
-    uint32_t value_length;        // without the line end; constant
+    struct item *chain;         // next in its bucket; guarded by the shard's lock
+    struct item *newer, *older; // order of use; guarded by the shard's lock
+    int64_t used;               // when it was last moved to the newest end; guarded by the shard's lock
+    int64_t expires;            // in milliseconds of the server's clock; guarded by the shard's lock
+    uint64_t unique;            // what gets tells and cas compares; set once, before the item is shared
+    uint64_t hash;              // of the key; constant
+    atomic_uint holds;          // one for the store, one for each thread that is using the item
+    uint32_t flags;             // the client's own; constant
+    uint32_t key_length;        // constant
+    uint32_t header_length;     // up to and including the first line end; constant
+    uint32_t value_length;      // without the line end; constant
     char wire[];
 };
 

@@ -44,11 +44,11 @@ static bool server_listen(struct server *self)
 // A script that asked for port 0 reads the port from this line.
 static void server_announce(const struct server *self)
 {
-    struct sockaddr_in where;
+    struct sockaddr_in where = {0};
     socklen_t length = sizeof where;
     getsockname(self->listener, (struct sockaddr *)&where, &length);
-    printf("listening on %s:%u, %u threads, %zu MiB, allocator %s\n", self->options.address, ntohs(where.sin_port),
-           self->options.threads, self->options.memory >> 20, allocator_name());
+    printf("listening on %s:%u, %u threads, %zu MiB, allocator %s\n", self->options.address,
+           ntohs(where.sin_port), self->options.threads, self->options.memory >> 20, allocator_name());
     fflush(stdout);
 }
 
@@ -112,7 +112,8 @@ static void server_accept(struct server *self)
 
 static void server_loop(struct server *self)
 {
-    struct pollfd watched[] = {{.fd = self->signals, .events = POLLIN}, {.fd = self->listener, .events = POLLIN}};
+    struct pollfd watched[] = {{.fd = self->signals, .events = POLLIN},
+                               {.fd = self->listener, .events = POLLIN}};
     int64_t next_tick = clock_coarse_ms() + TICK_MS;
     while (!(watched[0].revents & POLLIN)) {
         int64_t now = clock_coarse_ms();
@@ -140,8 +141,8 @@ int server_run(struct server *self)
 {
     self->started = clock_coarse_ms();
     raise_descriptor_limit();
-    if (!store_init(&self->store, self->options.memory) || !server_listen(self) || !server_catch_signals(self) ||
-        !server_start_workers(self))
+    if (!store_init(&self->store, self->options.memory) || !server_listen(self) ||
+        !server_catch_signals(self) || !server_start_workers(self))
         return EXIT_FAILURE;
     server_announce(self);
     server_loop(self);

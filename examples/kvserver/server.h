@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The whole server: the store, the workers, and the socket where clients arrive.
-// server_run and what it calls belong to one thread; the functions on a const server may be called by any worker.
+// server_run and what it calls belong to one thread; the functions on a const server may be called by any
+// worker.
 #ifndef KVSERVER_SERVER_H
 #define KVSERVER_SERVER_H
 

@@ -78,7 +78,8 @@ static void shard_link(struct shard *self, struct item *item, int64_t now)
 }
 
 // The place that points to the item of that key (or to NULL); an item that has expired is dropped on the way.
-static struct item **shard_find(struct shard *self, struct slice key, uint64_t hash, int64_t now, struct item **dropped)
+static struct item **shard_find(struct shard *self, struct slice key, uint64_t hash, int64_t now,
+                                struct item **dropped)
 {
     struct item **place = shard_bucket(self, hash);
     while (*place && !((*place)->hash == hash && slice_equal(item_key(*place), key)))
@@ -187,7 +188,8 @@ static enum store_result mode_allows(enum store_mode mode, const struct item *pr
     }
 }
 
-enum store_result shard_put(struct shard *self, struct item *fresh, enum store_mode mode, uint64_t unique, int64_t now)
+enum store_result shard_put(struct shard *self, struct item *fresh, enum store_mode mode, uint64_t unique,
+                            int64_t now)
 {
     if (item_footprint(fresh) > self->limit)
         return STORE_TOO_LARGE;

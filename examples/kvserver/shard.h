@@ -35,8 +35,10 @@ void shard_destroy(struct shard *self);
 // The item of that key, held for the caller, or NULL.
 struct item *shard_get(struct shard *self, struct slice key, uint64_t hash, int64_t now);
 
-// Puts the item in, subject to the mode; `unique` is compared by STORE_CAS alone. The caller keeps its own hold.
-enum store_result shard_put(struct shard *self, struct item *fresh, enum store_mode mode, uint64_t unique, int64_t now);
+// Puts the item in, subject to the mode; `unique` is compared by STORE_CAS alone. The caller keeps its own
+// hold.
+enum store_result shard_put(struct shard *self, struct item *fresh, enum store_mode mode, uint64_t unique,
+                            int64_t now);
 
 // Puts `fresh` in the place of `old`, if `old` is still what its key finds.
 enum store_result shard_swap(struct shard *self, const struct item *old, struct item *fresh, int64_t now);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Commands that store: set, add, replace, append, prepend, cas, incr, decr.
-// An item never changes once it is shared, so those that change a value make a new item and put it in the place of the
-// old one, and begin again when another thread was faster.
+// An item never changes once it is shared, so those that change a value make a new item and put it in the
+// place of the old one, and begin again when another thread was faster.
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +26,8 @@ static void reply_no_memory(struct connection *self)
     REPLY(self, "SERVER_ERROR out of memory storing object");
 }
 
-// The value of a refused command still arrives and is skipped. A refused set must not leave an older value behind.
+// The value of a refused command still arrives and is skipped. A refused set must not leave an older value
+// behind.
 static void upload_refuse(struct connection *self, struct slice key, size_t length)
 {
     self->to_skip = length + 2;
@@ -34,7 +35,8 @@ static void upload_refuse(struct connection *self, struct slice key, size_t leng
         store_delete(self->worker->store, key, self->worker->now);
 }
 
-static void upload_begin(struct connection *self, struct slice key, uint32_t flags, int64_t expires, size_t length)
+static void upload_begin(struct connection *self, struct slice key, uint32_t flags, int64_t expires,
+                         size_t length)
 {
     if (length > ITEM_VALUE_MAX) {
         reply_result(self, STORE_TOO_LARGE);
@@ -72,15 +74,9 @@ static void put(struct connection *self, const struct request *request, enum sto
     upload_prepare(self, request);
 }
 
-void command_set(struct connection *self, const struct request *request)
-{
-    put(self, request, STORE_SET);
-}
+void command_set(struct connection *self, const struct request *request) { put(self, request, STORE_SET); }
 
-void command_add(struct connection *self, const struct request *request)
-{
-    put(self, request, STORE_ADD);
-}
+void command_add(struct connection *self, const struct request *request) { put(self, request, STORE_ADD); }
 
 void command_replace(struct connection *self, const struct request *request)
 {
@@ -112,7 +108,8 @@ void command_cas(struct connection *self, const struct request *request)
 
 static struct item *item_joined(const struct item *old, struct slice first, struct slice second)
 {
-    struct item *joined = item_new(item_key(old), old->flags, ITEM_NEVER_EXPIRES, first.length + second.length);
+    struct item *joined =
+        item_new(item_key(old), old->flags, ITEM_NEVER_EXPIRES, first.length + second.length);
     if (!joined)
         return NULL;
     char *end = mempcpy(item_value_space(joined), first.data, first.length);

@@ -45,7 +45,8 @@ struct item *store_get(struct store *self, struct slice key, int64_t now)
     return shard_get(store_shard(self, hash), key, hash, now);
 }
 
-enum store_result store_put(struct store *self, struct item *fresh, enum store_mode mode, uint64_t unique, int64_t now)
+enum store_result store_put(struct store *self, struct item *fresh, enum store_mode mode, uint64_t unique,
+                            int64_t now)
 {
     return shard_put(store_shard(self, fresh->hash), fresh, mode, unique, now);
 }
@@ -83,8 +84,8 @@ void store_tick(struct store *self, int64_t now)
 {
     int64_t due = atomic_load_explicit(&self->clear_at, memory_order_relaxed);
     // The exchange can only fail when a newer flush has been asked for, which then has its own time.
-    if (due <= now && atomic_compare_exchange_strong_explicit(&self->clear_at, &due, INT64_MAX, memory_order_relaxed,
-                                                              memory_order_relaxed))
+    if (due <= now && atomic_compare_exchange_strong_explicit(&self->clear_at, &due, INT64_MAX,
+                                                              memory_order_relaxed, memory_order_relaxed))
         store_clear(self);
     for (size_t i = 0; i < self->shard_count; i++)
         shard_sweep(&self->shards[i], SWEEP_PARTS, now);

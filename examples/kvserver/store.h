@@ -8,8 +8,8 @@
 
 struct store {
     struct shard *shards;
-    size_t shard_count;           // a power of two
-    _Atomic int64_t clear_at;     // when a delayed flush is due
+    size_t shard_count;       // a power of two
+    _Atomic int64_t clear_at; // when a delayed flush is due
 };
 
 bool store_init(struct store *self, size_t limit);
@@ -17,7 +17,8 @@ void store_destroy(struct store *self);
 
 // As the functions of shard.h; `now` is in milliseconds of the server's clock.
 struct item *store_get(struct store *self, struct slice key, int64_t now);
-enum store_result store_put(struct store *self, struct item *fresh, enum store_mode mode, uint64_t unique, int64_t now);
+enum store_result store_put(struct store *self, struct item *fresh, enum store_mode mode, uint64_t unique,
+                            int64_t now);
 enum store_result store_swap(struct store *self, const struct item *old, struct item *fresh, int64_t now);
 bool store_delete(struct store *self, struct slice key, int64_t now);
 bool store_touch(struct store *self, struct slice key, int64_t expires, int64_t now);

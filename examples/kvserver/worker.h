@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A thread that serves a share of the connections.
-// worker_give may be called by any thread; start and stop by the one that owns the server; the rest is the worker's own.
+// worker_give may be called by any thread; start and stop by the one that owns the server; the rest is the
+// worker's own.
 #ifndef KVSERVER_WORKER_H
 #define KVSERVER_WORKER_H
 
@@ -20,10 +21,10 @@ struct worker {
     int64_t now;                    // read once for every round of events; the worker's own
     struct connection *connections; // the worker's own
     struct counters counters;
-    atomic_uint connection_count;   // written by the worker alone
+    atomic_uint connection_count; // written by the worker alone
     pthread_mutex_t inbox_lock;
-    struct connection *inbox;       // guarded by inbox_lock
-    bool stop;                      // guarded by inbox_lock
+    struct connection *inbox; // guarded by inbox_lock
+    bool stop;                // guarded by inbox_lock
 };
 
 bool worker_start(struct worker *self, struct server *server, struct store *store);

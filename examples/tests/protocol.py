@@ -34,64 +34,107 @@ def put(command, key, data, flags=0, expiry=0, rest=b""):
 # They run in this order on one connection, beginning with an empty store.
 EXCHANGES = [
     ("a miss", b"get a\r\n", b"END\r\n"),
-    ("set and get", put(b"set", b"a", b"hello", 7) + b"get a\r\n", b"STORED\r\n" + value(b"a", b"hello", 7) + b"END\r\n"),
+    ("set and get",
+     put(b"set", b"a", b"hello", 7) + b"get a\r\n",
+     b"STORED\r\n" + value(b"a", b"hello", 7) + b"END\r\n"),
     ("an empty value", put(b"set", b"e", b"") + b"get e\r\n", b"STORED\r\n" + value(b"e", b"") + b"END\r\n"),
-    ("line ends within a value", put(b"set", b"n", b"a\r\nget a\r\n") + b"get n\r\n",
+    ("line ends within a value",
+     put(b"set", b"n", b"a\r\nget a\r\n") + b"get n\r\n",
      b"STORED\r\n" + value(b"n", b"a\r\nget a\r\n") + b"END\r\n"),
-    ("many keys", b"get a none e a\r\n", value(b"a", b"hello", 7) + value(b"e", b"") + value(b"a", b"hello", 7) + b"END\r\n"),
+    ("many keys",
+     b"get a none e a\r\n",
+     value(b"a", b"hello", 7) + value(b"e", b"") + value(b"a", b"hello", 7) + b"END\r\n"),
     ("gets", b"gets a e\r\n", b"VALUE a 7 5 <N>\r\nhello\r\nVALUE e 0 0 <N>\r\n\r\nEND\r\n"),
     ("more blanks than needed", b"get  a   none \r\n", value(b"a", b"hello", 7) + b"END\r\n"),
-    ("lines that end in a line feed alone", b"set l 0 0 1\nx\r\nget l\n", b"STORED\r\n" + value(b"l", b"x") + b"END\r\n"),
-    ("largest flags", put(b"set", b"f", b"x", 4294967295) + b"get f\r\n",
+    ("lines that end in a line feed alone",
+     b"set l 0 0 1\nx\r\nget l\n",
+     b"STORED\r\n" + value(b"l", b"x") + b"END\r\n"),
+    ("largest flags",
+     put(b"set", b"f", b"x", 4294967295) + b"get f\r\n",
      b"STORED\r\n" + value(b"f", b"x", 4294967295) + b"END\r\n"),
-    ("add", put(b"add", b"a", b"no") + put(b"add", b"b", b"1") + b"get b\r\n",
+    ("add",
+     put(b"add", b"a", b"no") + put(b"add", b"b", b"1") + b"get b\r\n",
      b"NOT_STORED\r\nSTORED\r\n" + value(b"b", b"1") + b"END\r\n"),
-    ("replace", put(b"replace", b"none", b"no") + put(b"replace", b"b", b"2", 3) + b"get b\r\n",
+    ("replace",
+     put(b"replace", b"none", b"no") + put(b"replace", b"b", b"2", 3) + b"get b\r\n",
      b"NOT_STORED\r\nSTORED\r\n" + value(b"b", b"2", 3) + b"END\r\n"),
-    ("append and prepend keep the flags", put(b"append", b"b", b"34", 9) + put(b"prepend", b"b", b"01", 9) + b"get b\r\n",
+    ("append and prepend keep the flags",
+     put(b"append", b"b", b"34", 9) + put(b"prepend", b"b", b"01", 9) + b"get b\r\n",
      b"STORED\r\nSTORED\r\n" + value(b"b", b"01234", 3) + b"END\r\n"),
-    ("append to nothing", put(b"append", b"none", b"x") + put(b"prepend", b"none", b"x"), b"NOT_STORED\r\nNOT_STORED\r\n"),
+    ("append to nothing",
+     put(b"append", b"none", b"x") + put(b"prepend", b"none", b"x"),
+     b"NOT_STORED\r\nNOT_STORED\r\n"),
     ("delete", b"delete b\r\ndelete b\r\nget b\r\n", b"DELETED\r\nNOT_FOUND\r\nEND\r\n"),
     ("delete with a delay of nought", b"delete b 0\r\n", b"NOT_FOUND\r\n"),
     ("delete with a delay", b"delete a 5\r\ndelete a b c\r\n", DELETE_USAGE + DELETE_USAGE),
     ("delete with too few and too many words", b"delete\r\ndelete a b c d\r\n", b"ERROR\r\nERROR\r\n"),
-    ("cas", put(b"cas", b"none", b"x", rest=b" 1") + put(b"cas", b"a", b"x", rest=b" 999999999"), b"NOT_FOUND\r\nEXISTS\r\n"),
+    ("cas",
+     put(b"cas", b"none", b"x", rest=b" 1") + put(b"cas", b"a", b"x", rest=b" 999999999"),
+     b"NOT_FOUND\r\nEXISTS\r\n"),
     ("cas without a number", put(b"cas", b"a", b"x", rest=b" y"), BAD_LINE + b"ERROR\r\n"),
-    ("incr and decr", put(b"set", b"c", b"10", 5) + b"incr c 5\r\ndecr c 6\r\nget c\r\nincr c 991\r\nget c\r\n",
-     b"STORED\r\n15\r\n9\r\n" + value(b"c", b"9 ", 5) + b"END\r\n1000\r\n" + value(b"c", b"1000", 5) + b"END\r\n"),
+    ("incr and decr",
+     put(b"set", b"c", b"10", 5) + b"incr c 5\r\ndecr c 6\r\nget c\r\nincr c 991\r\nget c\r\n",
+     b"STORED\r\n15\r\n9\r\n" + value(b"c", b"9 ", 5) + b"END\r\n1000\r\n" + value(b"c", b"1000", 5)
+     + b"END\r\n"),
     ("decr stops at nought", b"decr c 5000\r\nget c\r\n", b"0\r\n" + value(b"c", b"0   ", 5) + b"END\r\n"),
     ("incr begins again", put(b"set", b"c", b"18446744073709551615") + b"incr c 2\r\n", b"STORED\r\n1\r\n"),
     ("incr of nothing", b"incr none 1\r\ndecr none 1\r\n", b"NOT_FOUND\r\nNOT_FOUND\r\n"),
     ("incr of text", b"incr a 1\r\nincr e 1\r\n", NOT_A_NUMBER + NOT_A_NUMBER),
-    ("incr of too long a number", put(b"set", b"c", b"184467440737095516150") + b"incr c 1\r\n", b"STORED\r\n" + NOT_A_NUMBER),
+    ("incr of too long a number",
+     put(b"set", b"c", b"184467440737095516150") + b"incr c 1\r\n",
+     b"STORED\r\n" + NOT_A_NUMBER),
     ("incr by text", b"incr c x\r\nincr c -1\r\nincr c 99999999999999999999\r\n", BAD_DELTA * 3),
     ("incr with too few words", b"incr c\r\nincr\r\n", b"ERROR\r\nERROR\r\n"),
     ("touch", b"touch a 100\r\ntouch none 1\r\ntouch a 0\r\n", b"TOUCHED\r\nNOT_FOUND\r\nTOUCHED\r\n"),
-    ("touch with a bad time", b"touch a x\r\ntouch a\r\n", b"CLIENT_ERROR invalid exptime argument\r\nERROR\r\n"),
+    ("touch with a bad time",
+     b"touch a x\r\ntouch a\r\n",
+     b"CLIENT_ERROR invalid exptime argument\r\nERROR\r\n"),
     ("already expired", put(b"set", b"x", b"1", expiry=-1) + b"get x\r\n", b"STORED\r\nEND\r\n"),
     ("expired long since 1970", put(b"set", b"x", b"1", expiry=2592001) + b"get x\r\n", b"STORED\r\nEND\r\n"),
-    ("add after expiry", put(b"add", b"x", b"2") + b"get x\r\n", b"STORED\r\n" + value(b"x", b"2") + b"END\r\n"),
-    ("noreply", put(b"set", b"q", b"1", rest=b" noreply") + put(b"add", b"q", b"2", rest=b" noreply")
-     + put(b"append", b"q", b"2", rest=b" noreply") + b"incr q 3 noreply\r\nincr q x noreply\r\ntouch q 0 noreply\r\n"
-     + b"delete none noreply\r\ndelete none 0 noreply\r\nverbosity 0 noreply\r\nget q\r\n", value(b"q", b"15") + b"END\r\n"),
+    ("add after expiry",
+     put(b"add", b"x", b"2") + b"get x\r\n",
+     b"STORED\r\n" + value(b"x", b"2") + b"END\r\n"),
+    ("noreply",
+     put(b"set", b"q", b"1", rest=b" noreply") + put(b"add", b"q", b"2", rest=b" noreply")
+     + put(b"append", b"q", b"2", rest=b" noreply")
+     + b"incr q 3 noreply\r\nincr q x noreply\r\ntouch q 0 noreply\r\n"
+     + b"delete none noreply\r\ndelete none 0 noreply\r\nverbosity 0 noreply\r\nget q\r\n",
+     value(b"q", b"15") + b"END\r\n"),
     ("noreply with a bad value", b"set q 0 0 3 noreply\r\nabcde\r\n", b"ERROR\r\n"),
-    ("noreply with too large a value", put(b"set", b"q", b"x" * (MIB + 1), rest=b" noreply") + b"get q\r\n", b"END\r\n"),
+    ("noreply with too large a value",
+     put(b"set", b"q", b"x" * (MIB + 1), rest=b" noreply") + b"get q\r\n",
+     b"END\r\n"),
     ("too large a value", put(b"set", b"a", b"x" * (MIB + 1)) + b"get a\r\n", TOO_LARGE + b"END\r\n"),
-    ("longest key", put(b"set", LONG_KEY[1:], b"x") + b"get %s\r\n" % LONG_KEY[1:],
+    ("longest key",
+     put(b"set", LONG_KEY[1:], b"x") + b"get %s\r\n" % LONG_KEY[1:],
      b"STORED\r\n" + value(LONG_KEY[1:], b"x") + b"END\r\n"),
     ("too long a key", b"get %s\r\n" % LONG_KEY, BAD_LINE),
-    ("too long a key elsewhere", b"delete %s\r\nincr %s 1\r\ntouch %s 1\r\n" % (LONG_KEY, LONG_KEY, LONG_KEY), BAD_LINE * 3),
+    ("too long a key elsewhere",
+     b"delete %s\r\nincr %s 1\r\ntouch %s 1\r\n" % (LONG_KEY, LONG_KEY, LONG_KEY),
+     BAD_LINE * 3),
     ("set with too long a key", put(b"set", LONG_KEY, b"abc"), BAD_LINE + b"ERROR\r\n"),
-    ("set with bad numbers", b"set a -1 0 1\r\nset a 0 x 1\r\nset a 0 0 -1\r\nset a 0 0 5x\r\n", BAD_LINE * 4),
-    ("set with too few and too many words", b"set a 0 0\r\nset a 0 0 1 noreply x\r\nset\r\n", b"ERROR\r\n" * 3),
+    ("set with bad numbers",
+     b"set a -1 0 1\r\nset a 0 x 1\r\nset a 0 0 -1\r\nset a 0 0 5x\r\n",
+     BAD_LINE * 4),
+    ("set with too few and too many words",
+     b"set a 0 0\r\nset a 0 0 1 noreply x\r\nset\r\n",
+     b"ERROR\r\n" * 3),
     ("a value longer than said", b"set a 0 0 3\r\nabcdef\r\n", b"CLIENT_ERROR bad data chunk\r\nERROR\r\n"),
-    ("a value shorter than said", b"set a 0 0 3\r\nab\r\nversion\r\n", b"CLIENT_ERROR bad data chunk\r\nERROR\r\n"),
+    ("a value shorter than said",
+     b"set a 0 0 3\r\nab\r\nversion\r\n",
+     b"CLIENT_ERROR bad data chunk\r\nERROR\r\n"),
     ("a value with half a line end", b"set a 0 0 1\r\nx\n\n", b"CLIENT_ERROR bad data chunk\r\n"),
     ("no command", b"\r\n \r\nfoo\r\nGET a\r\nget\r\ngets\r\n", b"ERROR\r\n" * 6),
-    ("verbosity", b"verbosity 0\r\nverbosity\r\nverbosity x\r\nverbosity 0 1 2\r\n", b"OK\r\nERROR\r\n" + BAD_LINE + b"ERROR\r\n"),
+    ("verbosity",
+     b"verbosity 0\r\nverbosity\r\nverbosity x\r\nverbosity 0 1 2\r\n",
+     b"OK\r\nERROR\r\n" + BAD_LINE + b"ERROR\r\n"),
     ("many keys in a long line", b"get " + b"none " * 3000 + b"e\r\n", value(b"e", b"") + b"END\r\n"),
-    ("flush_all", b"flush_all\r\nget e\r\nflush_all 0\r\nflush_all noreply\r\nflush_all 0 noreply\r\n", b"OK\r\nEND\r\nOK\r\n"),
-    ("flush_all with bad words", b"flush_all x\r\nflush_all 1 2 3\r\n", b"CLIENT_ERROR invalid exptime argument\r\nERROR\r\n"),
+    ("flush_all",
+     b"flush_all\r\nget e\r\nflush_all 0\r\nflush_all noreply\r\nflush_all 0 noreply\r\n",
+     b"OK\r\nEND\r\nOK\r\n"),
+    ("flush_all with bad words",
+     b"flush_all x\r\nflush_all 1 2 3\r\n",
+     b"CLIENT_ERROR invalid exptime argument\r\nERROR\r\n"),
 ]
 
 
@@ -157,7 +200,8 @@ def run_pipelined(port):
     """All exchanges in one go, so that the server sees commands and values cut anywhere."""
     client = Client(port)
     client.send(b"".join(sent for _, sent, _ in EXCHANGES) + b"version\r\n")
-    check("all commands at once", client.read_until_version(), b"".join(expected for _, _, expected in EXCHANGES))
+    everything = b"".join(expected for _, _, expected in EXCHANGES)
+    check("all commands at once", client.read_until_version(), everything)
 
 
 def run_dripping(port):
@@ -194,7 +238,7 @@ def client_is_kvserver(client):
 
 
 def run_slow_reader(port):
-    """Replies far beyond what the socket takes, with the value replaced and deleted while it is being sent."""
+    """Replies far beyond what the socket takes, with the value replaced while it is being sent."""
     reader, writer = Client(port), Client(port)
     old, new = big_value(1, 300000), big_value(2, 300000)
     check("set", writer.ask(put(b"set", b"slow", old)), b"STORED\r\n")
@@ -202,8 +246,9 @@ def run_slow_reader(port):
     time.sleep(0.2)
     check("replace while it is being sent", writer.ask(put(b"set", b"slow", new)), b"STORED\r\n")
     answers = [reader.read_exactly(len(value(b"slow", old)) + 5) for _ in range(60)]
-    seen = [answer == value(b"slow", old) + b"END\r\n" for answer in answers]
-    if not all(answer in (value(b"slow", old) + b"END\r\n", value(b"slow", new) + b"END\r\n") for answer in answers):
+    before, after = (value(b"slow", data) + b"END\r\n" for data in (old, new))
+    seen = [answer == before for answer in answers]
+    if not all(answer in (before, after) for answer in answers):
         raise Failure("a value that was replaced while being sent came out damaged")
     if seen != sorted(seen, reverse=True):
         raise Failure("an older value came after a newer one")
@@ -224,7 +269,8 @@ def run_expiry(port):
                + put(b"set", b"t3", b"1", expiry=int(time.time()) + 100))
     time.sleep(2.2)
     check("expiry", client.ask(b"get t1 t2 t3\r\n"), value(b"t2", b"1") + value(b"t3", b"1") + b"END\r\n")
-    check("a flush to come", client.ask(b"flush_all 3\r\nget t2\r\n"), b"OK\r\n" + value(b"t2", b"1") + b"END\r\n")
+    check("a flush to come", client.ask(b"flush_all 3\r\nget t2\r\n"),
+          b"OK\r\n" + value(b"t2", b"1") + b"END\r\n")
     time.sleep(4.5)
     check("a flush that has come", client.ask(b"get t2\r\n"), b"END\r\n")
 
@@ -243,8 +289,9 @@ def run_stats(port):
     stats = dict(line.split(b" ", 2)[1:] for line in lines[:-2])
     if lines[-2:] != [b"END", b""] or int(stats[b"curr_items"]) < 1:
         raise Failure(f"stats: {lines}")
-    for name in (b"pid", b"uptime", b"version", b"threads", b"curr_connections", b"cmd_get", b"cmd_set", b"get_hits",
-                 b"get_misses", b"bytes", b"limit_maxbytes", b"evictions", b"total_items", b"bytes_read"):
+    for name in (b"pid", b"uptime", b"version", b"threads", b"curr_connections", b"cmd_get", b"cmd_set",
+                 b"get_hits", b"get_misses", b"bytes", b"limit_maxbytes", b"evictions", b"total_items",
+                 b"bytes_read"):
         if name not in stats:
             raise Failure(f"stats does not tell {name.decode()}")
     check("stats of something unknown", client.ask(b"stats nonsense\r\n"), b"ERROR\r\n")
@@ -265,7 +312,8 @@ def run_many_connections(port):
         check("set on one of many connections", client.read_until_version(), b"STORED\r\n")
     for i, client in enumerate(clients):
         j = (i * 37) % 100
-        check("get on one of many connections", client.ask(b"get m%d\r\n" % j), value(b"m%d" % j, b"%d" % j) + b"END\r\n")
+        check("get on one of many connections", client.ask(b"get m%d\r\n" % j),
+              value(b"m%d" % j, b"%d" % j) + b"END\r\n")
 
 
 def run_eviction(port):
@@ -276,7 +324,8 @@ def run_eviction(port):
     count = 2 * limit // len(data)
     for i in range(count):
         client.send(put(b"set", b"ev%d" % i, data, rest=b" noreply"))
-    check("the last one", client.ask(b"get ev%d\r\n" % (count - 1)), value(b"ev%d" % (count - 1), data) + b"END\r\n")
+    check("the last one", client.ask(b"get ev%d\r\n" % (count - 1)),
+          value(b"ev%d" % (count - 1), data) + b"END\r\n")
     check("the first one", client.ask(b"get ev0\r\n"), b"END\r\n")
     stats = client.ask(b"stats\r\n")
     if int(re.search(rb"STAT bytes (\d+)", stats).group(1)) > limit:

@@ -67,7 +67,7 @@ TARN_API void *tarn_pvalloc(size_t size) TARN_NOTHROW TARN_MALLOC;
 
 // How many bytes of block `p` may be used: at least what was asked for. 0 for NULL. [glibc
 // malloc_usable_size]
-TARN_API size_t tarn_usable_size(void *p) TARN_NOTHROW;
+TARN_API size_t tarn_usable_size(const void *p) TARN_NOTHROW;
 // How many bytes a request for `size` bytes would really get; 0 when it would fail whatever the state of
 // memory.
 TARN_API size_t tarn_good_size(size_t size) TARN_NOTHROW;

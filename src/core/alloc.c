@@ -44,16 +44,26 @@ void *alloc_medium(size_t size)
 
 // --- Pointers that come back.
 
-// Ends the process: p is not the start of a block.
-static _Noreturn void misused(const char *call, void *p)
+// The large block that p lies in, or NO_PAGE.
+static page_id large_around(page_id page)
+{
+    page_id head = page;
+    while (head.n > 0 && page_entry(head) == 0)
+        head.n--;
+    bool reaches = page_entry(head) == PAGE_LARGE && head.n + (large_size(head) >> PAGE_SHIFT) > page.n;
+    return reaches ? head : NO_PAGE;
+}
+
+// Ends the process: p is not the start of a block. Where the heap has been but no block is now, one was freed
+// before.
+static _Noreturn void misused(const char *call, const void *p)
 {
     page_id page = heap_has_started() ? page_of(p) : NO_PAGE;
     if (page.n != NO_PAGE.n && zone_at(page_zone(page)) != NULL) {
-        page_id head = page;
-        while (head.n > 0 && page_entry(head) == 0 && page.n - head.n < page_map.pages)
-            head.n--;
-        if (page_entry(head) == PAGE_LARGE && head.n + (large_size(head) >> PAGE_SHIFT) > page.n)
+        page_id head = large_around(page);
+        if (head.n != NO_PAGE.n)
             misuse_interior(call, p, page_address(head));
+        misuse_double_free(p);
     }
     misuse_foreign(call, p);
 }
@@ -63,7 +73,7 @@ static bool is_large(page_id page, const void *p)
     return page_entry(page) == PAGE_LARGE && page_address(page) == p;
 }
 
-static struct span *checked_small(const char *call, void *p)
+static struct span *checked_small(const char *call, const void *p)
 {
     struct span *span = span_of_page(page_of(p));
     uintptr_t start = span_start(span);
@@ -88,7 +98,7 @@ void alloc_free_slow(void *p)
         misused("free", p);
 }
 
-size_t alloc_usable_size(void *p, const char *call)
+size_t alloc_usable_size(const void *p, const char *call)
 {
     if (p == NULL)
         return 0;
@@ -203,7 +213,7 @@ void *alloc_aligned_c(size_t align, size_t size)
 
 void *alloc_memalign(size_t align, size_t size)
 {
-    if (align > PTRDIFF_MAX / 2 + 1) {
+    if (align > (size_t)PTRDIFF_MAX + 1) { // there is no power of two to round it up to
         errno = EINVAL;
         return NULL;
     }

@@ -19,7 +19,7 @@ void *alloc_aligned(size_t align, size_t size);
 void alloc_free_sized(void *p, size_t size);
 void alloc_free_aligned_sized(void *p, size_t align, size_t size);
 // `call` names the public function for the message about a pointer that is no block.
-size_t alloc_usable_size(void *p, const char *call);
+size_t alloc_usable_size(const void *p, const char *call);
 size_t alloc_good_size(size_t size);
 size_t alloc_collect(void);
 

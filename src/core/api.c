@@ -23,7 +23,7 @@ int tarn_posix_memalign(void **result, size_t align, size_t size)
 }
 void *tarn_valloc(size_t size) { return alloc_valloc(size); }
 void *tarn_pvalloc(size_t size) { return alloc_pvalloc(size); }
-size_t tarn_usable_size(void *p) { return alloc_usable_size(p, "malloc_usable_size"); }
+size_t tarn_usable_size(const void *p) { return alloc_usable_size(p, "malloc_usable_size"); }
 size_t tarn_good_size(size_t size) { return alloc_good_size(size); }
 const char *tarn_version(void) { return TARN_VERSION_STRING; }
 size_t tarn_collect(void) { return alloc_collect(); }

@@ -8,6 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// A plain read of a word that only the calling thread writes: nothing can be torn, and the compiler may fold
+// it.
+#define load_own(p) (*(__typeof__(atomic_load_explicit((p), memory_order_relaxed)) *)(void *)(p))
+
 typedef _Atomic(uint8_t) atomic_u8;
 typedef _Atomic(uint32_t) atomic_u32;
 typedef _Atomic(uint64_t) atomic_u64;

@@ -120,6 +120,8 @@ static __attribute__((destructor)) void at_exit(void)
     if (!heap_has_started())
         return;
     tcache_retire();
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        central_trim(cls, true);
     const char *target = load_relaxed(&options.stats);
     if (strcmp(target, "0") == 0)
         return;

@@ -4,6 +4,7 @@
 // handler and for bad_alloc.
 #include "core/alloc.h"
 #include "core/os.h"
+#include "override/cxx_catch.h"
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,10 @@ static __attribute__((noinline)) void *new_slow(size_t align, size_t size, bool 
             return NULL;
         if (handle == NULL)
             throw_bad_alloc();
-        handle();
+        if (!nothrow)
+            handle();
+        else if (!cxx_call_catching(handle))
+            return NULL;
         p = alloc_aligned(align, size);
     }
     return p;

@@ -74,19 +74,21 @@ static inline struct bin *bin_at(struct tcache *self, uint32_t class_field)
 // NULL when the bin is empty.
 static inline void *bin_pop(struct bin *bin)
 {
-    void **top = load_relaxed(&bin->top);
-    if (unlikely(top == load_relaxed(&bin->empty)))
+    void **top = load_own(&bin->top);
+    if (unlikely(top == load_own(&bin->empty)))
         return NULL;
-    void *p = *top;
     store_relaxed(&bin->top, top - 1);
+    void *p = *top;
+    if (p == NULL)
+        __builtin_unreachable(); // so that the caller's test for NULL is the test above
     return p;
 }
 
 // False when the bin is full, or when p is what was pushed last: the slow path finds out.
 static inline bool bin_push(struct bin *bin, void *p)
 {
-    void **top = load_relaxed(&bin->top);
-    if (unlikely(top == load_relaxed(&bin->full)) || unlikely(*top == p))
+    void **top = load_own(&bin->top);
+    if (unlikely(top == load_own(&bin->full)) || unlikely(*top == p))
         return false;
     top[1] = p;
     store_release(&bin->top, top + 1); // in this order for the child of a fork, which may see it half-done

@@ -36,7 +36,7 @@ static void fork_here(int number)
 static void *trade_a_little(void *seed)
 {
     uint64_t state = (uintptr_t)seed;
-    for (int i = 0; i < 200; i++)
+    for (int i = 0; i < 40; i++)
         slots_trade(slots, &state);
     return NULL;
 }

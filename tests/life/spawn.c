@@ -18,6 +18,7 @@ extern char **environ;
 static void *trade_until_stopped(void *seed)
 {
     uint64_t state = (uintptr_t)seed;
+    be_nice();
     while (!atomic_load(&stopping))
         slots_trade(slots, &state);
     return NULL;

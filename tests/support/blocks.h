@@ -10,7 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-enum { SLOTS = 512 };
+enum { SLOTS = 256 };
 
 typedef struct {
     size_t size;

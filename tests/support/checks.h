@@ -13,10 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { SKIPPED = 77 };
 
 #ifdef __cplusplus
 extern "C"
@@ -47,6 +46,10 @@ static inline unsigned argument(int argc, char **argv, int index, unsigned other
 
 // SIGALRM, which nobody here catches, ends a process that hangs.
 static inline void limit_seconds(unsigned seconds) { alarm(seconds); }
+
+// On Linux this concerns the calling thread alone.  Threads that only make trouble let those go first that
+// are waited for, or thousands of forks would take minutes.
+static inline void be_nice(void) { setpriority(PRIO_PROCESS, 0, 10); }
 
 static inline void sleep_ms(int milliseconds) { poll(NULL, 0, milliseconds); }
 

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+#include "block.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <tarn/tarn.h>
+#include <unistd.h>
+
+// Of longer blocks only this much at each end is written, or first touches would be all that a run does.
+#define WHOLE_BYTES ((size_t)4 << 20)
+#define END_BYTES ((size_t)64 << 10)
+
+void fault(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("tarn-stress: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputs("\n", stderr);
+    va_end(arguments);
+    _exit(1); // the other threads still run
+}
+
+void maker_init(struct maker *self, uint64_t seed, uint64_t number)
+{
+    *self = (struct maker){.seed = seed, .next_id = number << 40, .rng = {rng_mix(seed + rng_mix(number))}};
+}
+
+void maker_absorb(struct maker *self, struct maker *other)
+{
+    self->held_bytes += other->held_bytes;
+    self->operations += other->operations;
+    other->held_bytes = 0;
+    other->operations = 0;
+}
+
+// --- The pattern.
+
+static uint64_t pattern_key(uint64_t seed, const struct block *block)
+{
+    return rng_mix(seed ^ rng_mix(block->id ^ rng_mix(block->size)));
+}
+
+// Eight bytes at a time; a block's last bytes are the first ones of a word, so that a part can be looked at
+// alone.
+static uint64_t pattern_word(uint64_t key, size_t i) { return (key ^ i) * UINT64_C(0x9e3779b97f4a7c15); }
+
+static size_t word_length(size_t at, size_t end) { return end - at < 8 ? end - at : 8; }
+
+static void fill_part(const struct block *block, uint64_t key, size_t from, size_t end)
+{
+    for (size_t at = from; at < end; at += 8) {
+        uint64_t word = pattern_word(key, at);
+        memcpy(block->p + at, &word, word_length(at, end));
+    }
+}
+
+static void verify_part(const struct block *block, uint64_t key, size_t from, size_t end)
+{
+    for (size_t at = from; at < end; at += 8) {
+        uint64_t word = pattern_word(key, at);
+        if (memcmp(block->p + at, &word, word_length(at, end)) != 0)
+            fault("block %llx of %zu bytes at %p: byte %zu or one close behind it was overwritten",
+                  (unsigned long long)block->id, block->size, (void *)block->p, at);
+    }
+}
+
+typedef void part_function(const struct block *block, uint64_t key, size_t from, size_t end);
+
+static void for_parts(part_function *visit, uint64_t seed, const struct block *block, size_t size)
+{
+    uint64_t key = pattern_key(seed, block);
+    if (block->size <= WHOLE_BYTES) {
+        visit(block, key, 0, size);
+        return;
+    }
+    visit(block, key, 0, size < END_BYTES ? size : END_BYTES);
+    if (size == block->size)
+        visit(block, key, (size - END_BYTES) & ~(size_t)7, size);
+}
+
+void block_rewrite(const struct maker *maker, const struct block *block)
+{
+    for_parts(fill_part, maker->seed, block, block->size);
+}
+
+void block_verify(const struct maker *maker, const struct block *block)
+{
+    for_parts(verify_part, maker->seed, block, block->size);
+}
+
+// --- Sizes.
+
+size_t block_random_size(struct rng *rng)
+{
+    uint64_t kind = rng_below(rng, 1000);
+    size_t most = kind < 500   ? 128
+                  : kind < 850 ? 1024
+                  : kind < 970 ? (size_t)16 << 10
+                  : kind < 998 ? (size_t)128 << 10
+                               : (size_t)4 << 20;
+    return (size_t)rng_below(rng, most + 1);
+}
+
+// --- Making.
+
+static void *checked(struct maker *maker, struct block *block)
+{
+    size_t holds = tarn_usable_size(block->p);
+    if (block->p == NULL)
+        fault("no memory for %zu bytes at a multiple of %zu", block->size, block->align);
+    if (((uintptr_t)block->p & (block->align - 1)) != 0)
+        fault("%p is no multiple of %zu", (void *)block->p, block->align);
+    if (holds < block->size)
+        fault("%p holds %zu bytes instead of %zu", (void *)block->p, holds, block->size);
+    if (block->kind == BLOCK_SIZED && holds != tarn_good_size(block->size))
+        fault("%p holds %zu bytes, but the good size for %zu is %zu", (void *)block->p, holds, block->size,
+              tarn_good_size(block->size));
+    maker->held_bytes += (int64_t)holds;
+    maker->operations++;
+    return block->p;
+}
+
+static struct block finish(struct maker *maker, void *p, size_t align, size_t size, enum block_kind kind)
+{
+    struct block block = {.p = p, .size = size, .align = align, .kind = kind, .id = maker->next_id++};
+    checked(maker, &block);
+    block_rewrite(maker, &block);
+    return block;
+}
+
+static struct block make_zeroed(struct maker *maker, size_t size)
+{
+    size_t count = 1 + (size_t)rng_below(&maker->rng, 8), each = size / count;
+    unsigned char *p = tarn_calloc(count, each);
+    size_t zeros = count * each < WHOLE_BYTES ? count * each : WHOLE_BYTES;
+    if (p != NULL && zeros > 0 && (p[0] != 0 || memcmp(p, p + 1, zeros - 1) != 0))
+        fault("%p of %zu times %zu bytes is not zero", (void *)p, count, each);
+    return finish(maker, p, 16, count * each, BLOCK_SIZED);
+}
+
+struct block block_make(struct maker *maker, size_t size)
+{
+    switch (rng_below(&maker->rng, 16)) {
+    case 0:
+        return make_zeroed(maker, size);
+    case 1:
+        return finish(maker, tarn_realloc(NULL, size), 16, size, BLOCK_SIZED);
+    case 2:
+        return finish(maker, tarn_reallocarray(NULL, size / 3, 3), 16, size / 3 * 3, BLOCK_SIZED);
+    case 3:
+        return block_make_aligned(maker, (size_t)1 << rng_below(&maker->rng, 13), size);
+    default:
+        return finish(maker, tarn_malloc(size), 16, size, BLOCK_SIZED);
+    }
+}
+
+static struct block make_posix(struct maker *maker, size_t align, size_t size)
+{
+    void *p = NULL;
+    align = align < sizeof(void *) ? sizeof(void *) : align;
+    int error = tarn_posix_memalign(&p, align, size);
+    if (error != 0)
+        fault("posix_memalign of %zu bytes at a multiple of %zu: %s", size, align, strerror(error));
+    return finish(maker, p, align, size, BLOCK_PLAIN);
+}
+
+static struct block make_whole_pages(struct maker *maker, size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return finish(maker, tarn_pvalloc(size), page, (size + page - 1) & ~(page - 1), BLOCK_PLAIN);
+}
+
+struct block block_make_aligned(struct maker *maker, size_t align, size_t size)
+{
+    switch (rng_below(&maker->rng, 16)) {
+    case 0:
+        return finish(maker, tarn_valloc(size), (size_t)sysconf(_SC_PAGESIZE), size, BLOCK_PLAIN);
+    case 1:
+        return make_whole_pages(maker, size);
+    case 2:
+    case 3:
+    case 4:
+        return make_posix(maker, align, size);
+    case 5:
+    case 6:
+    case 7:
+        return finish(maker, tarn_memalign(align, size), align, size, BLOCK_PLAIN);
+    default:
+        return finish(maker, tarn_aligned_alloc(align, size), align, size, BLOCK_ALIGNED);
+    }
+}
+
+// --- Changing and ending.
+
+static void *resized(struct maker *maker, struct block *block, size_t size)
+{
+    if (size % 4 == 0 && rng_one_in(&maker->rng, 4))
+        return tarn_reallocarray(block->p, size / 4, 4);
+    return tarn_realloc(block->p, size);
+}
+
+void block_resize(struct maker *maker, struct block *block, size_t size)
+{
+    size = size == 0 ? 1 : size; // 0 would end the block's life
+    block_verify(maker, block);
+    maker->held_bytes -= (int64_t)tarn_usable_size(block->p);
+    struct block moved = *block;
+    moved.p = resized(maker, block, size);
+    if (moved.p == NULL)
+        fault("no memory to change %zu bytes at %p to %zu", block->size, (void *)block->p, size);
+    for_parts(verify_part, maker->seed, &moved, size < block->size ? size : block->size);
+    *block = finish(maker, moved.p, 16, size, BLOCK_SIZED);
+}
+
+static void release(struct maker *maker, struct block *block)
+{
+    bool sized = rng_one_in(&maker->rng, 3);
+    if (sized && block->kind == BLOCK_SIZED)
+        tarn_free_sized(block->p, block->size);
+    else if (sized && block->kind == BLOCK_ALIGNED)
+        tarn_free_aligned_sized(block->p, block->align, block->size);
+    else if (rng_one_in(&maker->rng, 64)) {
+        if (tarn_realloc(block->p, 0) != NULL)
+            fault("realloc to no bytes gave a block");
+    } else
+        tarn_free(block->p);
+}
+
+void block_end(struct maker *maker, struct block *block)
+{
+    if (block->p == NULL)
+        return;
+    int before = errno = (int)rng_below(&maker->rng, 100);
+    block_verify(maker, block);
+    maker->held_bytes -= (int64_t)tarn_usable_size(block->p);
+    release(maker, block);
+    if (errno != before)
+        fault("free changed errno from %d to %d", before, errno);
+    maker->operations++;
+    block->p = NULL;
+}

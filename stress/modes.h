@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// The modes: what a worker does in one step.
+// A worker and what it points to belong to its thread; the mailboxes are for any thread.
+#ifndef STRESS_MODES_H
+#define STRESS_MODES_H
+
+#include "block.h"
+
+#define WORKER_BLOCKS 1500
+#define WORKER_LARGE_BLOCKS 24
+
+struct worker {
+    struct maker maker;
+    unsigned number, count; // which of how many
+    struct block blocks[WORKER_BLOCKS];
+    struct block large[WORKER_LARGE_BLOCKS];
+};
+
+typedef void step_function(struct worker *self);
+
+// Random operations on an own set of blocks.
+void step_churn(struct worker *self);
+// Even workers make blocks and put them into mailboxes, odd ones take them out and free them.
+void step_exchange(struct worker *self);
+// Threads that live briefly, and leave blocks to their parents and to their destructors.
+void step_threads(struct worker *self);
+// Blocks that grow and shrink, also from aligned ones.
+void step_realloc(struct worker *self);
+// Blocks beyond the size classes, up to some that are larger than a zone of the heap.
+void step_large(struct worker *self);
+
+// What a program may call at any time beside allocating: statistics, options, collecting.
+void call_the_rest(struct rng *rng);
+
+void mailboxes_init(void);
+// Ends what still lies in the mailboxes.
+void mailboxes_clear(struct maker *maker);
+void threads_init(void);
+void worker_clear(struct worker *self);
+
+#endif
