@@ -244,6 +244,10 @@ static void count_given(struct central *self, struct span *span, unsigned n)
     case SPAN_LIST:
         list_span(self, span);
         break;
+    case SPAN_LIST_EMPTY:
+        list_span(self, span);
+        note_empty(self);
+        break;
     case SPAN_NOTE_EMPTY:
         note_empty(self);
         break;

@@ -17,7 +17,8 @@ struct span_step span_step_give(span_state before, int64_t n, int64_t slots)
     int64_t free = span_state_free(before) + n;
     enum span_mode mode = span_state_mode(before);
     if (mode == SPAN_FULL && free > 0)
-        return (struct span_step){span_state_make(SPAN_LISTED, free), SPAN_LIST};
+        return (struct span_step){span_state_make(SPAN_LISTED, free),
+                                  free == slots ? SPAN_LIST_EMPTY : SPAN_LIST};
     enum span_duty duty = mode == SPAN_LISTED && free == slots ? SPAN_NOTE_EMPTY : SPAN_NOTHING;
     return (struct span_step){span_state_make(mode, free), duty};
 }

@@ -43,7 +43,14 @@ static inline span_state span_state_make(enum span_mode mode, int64_t free)
 }
 
 // Pure steps: the state after, and what whoever made the step has to do then.
-enum span_duty { SPAN_NOTHING, SPAN_LIST, SPAN_NOTE_EMPTY, SPAN_NOTE_NOT_EMPTY, SPAN_RETIRE };
+enum span_duty {
+    SPAN_NOTHING,
+    SPAN_LIST,
+    SPAN_LIST_EMPTY,
+    SPAN_NOTE_EMPTY,
+    SPAN_NOTE_NOT_EMPTY,
+    SPAN_RETIRE
+};
 
 struct span_step {
     span_state after;
