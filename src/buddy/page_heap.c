@@ -14,6 +14,7 @@
 // A block on its way home to a stripe whose lock was held; it lies in the descriptor of the block's first
 // page.
 struct returning {
+    uint64_t kept[2]; // a span's state and link, which a stale look into a bucket may still read
     struct intake_node node;
     page_id first;
     size_t n;
@@ -61,6 +62,8 @@ void page_heap_init(void)
     }
     store_relaxed(&heap.last_decay_ms, os_now_ms());
 }
+
+unsigned page_heap_stripes(void) { return heap.stripe_count; }
 
 void *page_descriptor(page_id page) { return zone_at(page_zone(page))->descriptors[page_in_zone(page)]; }
 uint8_t *page_head_distance(page_id page)
@@ -128,7 +131,8 @@ static void stripe_give_locked(struct stripe *self, page_id first, size_t n, boo
     zone_give(zone, page_in_zone(first), n, dirty);
     self->used -= n;
     self->dirty += dirty ? n : 0;
-    if (zone->used_pages != 0) {
+    // In a child of fork we may have interrupted ourselves inside the zone table; the zone then stays here.
+    if (zone->used_pages != 0 || zone_table_is_mine()) {
         relist(self, zone);
         return;
     }
@@ -136,12 +140,17 @@ static void stripe_give_locked(struct stripe *self, page_id first, size_t n, boo
     zone_table_give(zone->id);
 }
 
+static struct returning *returning_of(struct intake_node *node)
+{
+    return (struct returning *)(void *)((char *)node - offsetof(struct returning, node));
+}
+
 static void drain_locked(struct stripe *self)
 {
     struct intake_node *node;
     while ((node = intake_drain(&self->intake)) != NULL) {
-        struct returning block = *(struct returning *)node;
-        stripe_give_locked(self, block.first, block.n, true);
+        struct returning *block = returning_of(node);
+        stripe_give_locked(self, block->first, block->n, true);
     }
 }
 
@@ -151,6 +160,8 @@ static void stripe_leave(struct stripe *self)
     do {
         drain_locked(self);
         lock_drop(&self->lock);
+        fence_after_exchange(); // the look into the intake may not come before the unlock; pairs with
+                                // give_in_stripe
     } while (!intake_is_empty(&self->intake) && lock_try(&self->lock));
 }
 
@@ -244,6 +255,8 @@ static void claim_head(struct zone *zone, size_t n, bool *clean)
 static page_id take_zones(size_t n, size_t align, bool *clean)
 {
     size_t whole = n / ZONE_PAGES, rest = n % ZONE_PAGES;
+    if (n > os_memory_bytes() / PAGE_SIZE) // as the kernel refuses a mapping that memory and swap cannot hold
+        return NO_PAGE;
     zone_id first = zone_table_take(whole + (rest != 0), max_size(1, align / ZONE_PAGES));
     if (first.n == NO_ZONE.n)
         return NO_PAGE;
@@ -269,8 +282,8 @@ static page_id take_once(size_t n, size_t align, bool *clean)
 
 static bool within_limit(size_t n)
 {
-    size_t limit = load_relaxed(&options.limit_hard) / PAGE_SIZE;
-    if (likely(limit == 0))
+    size_t bytes = load_relaxed(&options.limit_hard), limit = bytes / PAGE_SIZE;
+    if (likely(bytes == 0))
         return true;
     struct page_heap_counts counts = page_heap_counts();
     size_t meta = pages_for(meta_bytes());
@@ -298,10 +311,11 @@ static void give_in_stripe(struct stripe *self, page_id first, size_t n)
 {
     if (!lock_try(&self->lock)) {
         struct returning *block = page_descriptor(first);
-        *block = (struct returning){.first = first, .n = n};
+        block->first = first;
+        block->n = n;
         intake_push(&self->intake, &block->node);
         if (!lock_try(&self->lock))
-            return; // the holder looks into the intake after it has unlocked
+            return; // the holder looks into the intake after it has unlocked; the push is a full barrier
     } else {
         stripe_give_locked(self, first, n, true);
     }
@@ -370,11 +384,14 @@ bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean)
 
 // --- Giving memory back to the kernel.
 
+// In pages; the kernel's pages may be larger than ours.
+static size_t purge_unit(void) { return max_size(1, os_page_size() >> PAGE_SHIFT); }
+
 static bool take_purgeable_locked(struct stripe *self, struct zone *zone, size_t from, bool all,
                                   size_t *first, size_t *n)
 {
     bool clean;
-    if (!zone_find_purgeable(zone, from, all, first, n))
+    if (!zone_find_purgeable(zone, from, purge_unit(), all, first, n))
         return false;
     zone_take_at(zone, *first, *n, &clean);
     self->used += *n;
@@ -469,8 +486,8 @@ static void drain_after_fork(struct stripe *self)
 {
     struct intake_node *node;
     while ((node = intake_drain_after_fork(&self->intake)) != NULL) {
-        struct returning block = *(struct returning *)node;
-        stripe_give_locked(self, block.first, block.n, true);
+        struct returning *block = returning_of(node);
+        stripe_give_locked(self, block->first, block->n, true);
     }
     intake_init(&self->intake);
 }
@@ -500,7 +517,8 @@ void page_heap_after_fork(void)
             continue; // the forking thread was interrupted in there and will finish
         if (lock_reset_after_fork(&stripe->lock))
             remake_stripe(stripe);
-        lock_take(&stripe->lock);
+        lock_try(
+            &stripe->lock); // it is free; we may hold a lock of higher rank, in a call that we interrupted
         drain_after_fork(stripe);
         lock_drop(&stripe->lock);
     }

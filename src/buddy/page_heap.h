@@ -21,6 +21,7 @@ struct page_heap_counts {
 };
 
 void page_heap_init(void);
+unsigned page_heap_stripes(void);
 // n >= 1 pages, the first of which has an address that is a multiple of `align` bytes (a power of two).
 struct page_block page_heap_take(size_t n, size_t align);
 // Any part of a block, or all of it.

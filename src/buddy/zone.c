@@ -52,16 +52,30 @@ void zone_give(struct zone *self, size_t first, size_t n, bool dirty)
     buddy_give(&self->buddy, first, n);
 }
 
-bool zone_find_purgeable(const struct zone *self, size_t from, bool all, size_t *first, size_t *n)
+static bool next_run(const struct zone *self, size_t from, bool all, size_t *first, size_t *end)
 {
     size_t hit = bits_find_set(all ? self->dirty : self->aged, from, ZONE_PAGES);
     if (hit == ZONE_PAGES)
         return false;
+    *end = bits_find_clear(self->dirty, hit, ZONE_PAGES);
     while (hit > from && bits_test(self->dirty, hit - 1))
         hit--;
     *first = hit;
-    *n = bits_find_clear(self->dirty, hit, ZONE_PAGES) - hit;
     return true;
+}
+
+bool zone_find_purgeable(const struct zone *self, size_t from, size_t unit, bool all, size_t *first,
+                         size_t *n)
+{
+    size_t start, end;
+    while (next_run(self, from, all, &start, &end)) {
+        *first = align_up(start, unit);
+        *n = align_down(end, unit) - *first;
+        if (align_down(end, unit) > *first)
+            return true;
+        from = end;
+    }
+    return false;
 }
 
 void zone_age(struct zone *self) { memcpy(self->aged, self->dirty, sizeof self->aged); }

@@ -41,7 +41,9 @@ void zone_give(struct zone *self, size_t first, size_t n, bool dirty);
 // The next run of free pages at or after `from` that holds an aged page (any dirty page when `all`): the run
 // is widened over dirty neighbours, so that one call to the kernel returns as much as possible. False when
 // there is none.
-bool zone_find_purgeable(const struct zone *self, size_t from, bool all, size_t *first, size_t *n);
+// It starts and ends at multiples of `unit` pages.
+bool zone_find_purgeable(const struct zone *self, size_t from, size_t unit, bool all, size_t *first,
+                         size_t *n);
 // Every dirty page is aged from now on.
 void zone_age(struct zone *self);
 // Makes the buddy state and the counts anew from `used`; every free page counts as dirty.

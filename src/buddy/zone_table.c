@@ -20,8 +20,10 @@ static struct {
 bool zone_table_init(void)
 {
     lock_init(&table.lock, LOCK_ZONES);
-    table.state = meta_alloc(page_map_zones(), 1);
-    table.zones = meta_alloc(page_map_zones() * sizeof *table.zones, sizeof(void *));
+    if (table.state == NULL)
+        table.state = meta_alloc(page_map_zones(), 1);
+    if (table.zones == NULL)
+        table.zones = meta_alloc(page_map_zones() * sizeof *table.zones, sizeof(void *));
     return table.state != NULL && table.zones != NULL;
 }
 
@@ -41,9 +43,9 @@ static struct zone *make_zone_locked(zone_id id)
             return NULL;
         zone_init(zone, id);
         store_release(&table.zones[id.n], zone); // pairs with zone_at
-        if (id.n >= load_relaxed(&table.end))
-            store_relaxed(&table.end, (uint64_t)id.n + 1);
     }
+    if (id.n >= load_relaxed(&table.end))
+        store_relaxed(&table.end, (uint64_t)id.n + 1);
     return zone;
 }
 
@@ -219,6 +221,8 @@ struct zone_table_counts zone_table_counts(void)
     lock_drop(&table.lock);
     return counts;
 }
+
+bool zone_table_is_mine(void) { return lock_is_mine(&table.lock); }
 
 bool zone_is_free(zone_id zone) { return table.state[zone.n] == FREE; }
 

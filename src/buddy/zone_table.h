@@ -35,5 +35,7 @@ void zone_table_decommit(void);
 struct zone_table_counts zone_table_counts(void);
 void zone_table_after_fork(void);
 bool zone_is_free(zone_id zone);
+// True when the calling thread was interrupted inside one of these functions.
+bool zone_table_is_mine(void);
 
 #endif

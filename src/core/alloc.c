@@ -17,9 +17,14 @@ static void *out_of_memory(void)
     return NULL;
 }
 
+// What caches and pools hold may be what is missing: everything goes home, and then once more.
 static void *take_class(unsigned cls)
 {
     void *p = heap_start() ? tcache_refill(cls) : NULL;
+    if (unlikely(p == NULL) && heap_has_started()) {
+        alloc_collect();
+        p = tcache_refill(cls);
+    }
     return likely(p != NULL) ? p : out_of_memory();
 }
 
@@ -27,6 +32,10 @@ static void *take_large(size_t size, size_t align, bool *clean)
 {
     bool possible = size <= PTRDIFF_MAX && align <= PTRDIFF_MAX && heap_start();
     void *p = possible ? large_alloc(size, align, clean) : NULL;
+    if (p == NULL && possible && size <= os_memory_bytes()) {
+        alloc_collect();
+        p = large_alloc(size, align, clean);
+    }
     return p != NULL ? p : out_of_memory();
 }
 
@@ -124,7 +133,9 @@ void alloc_free_aligned_sized(void *p, size_t align, size_t size)
     if (p == NULL)
         return;
     size_t holds = alloc_usable_size(p, "free");
-    if (unlikely(!is_power_of_two(align) || size_held(align, size) != holds))
+    bool whole_pages =
+        holds == align_up(max_size(size, 1), PAGE_SIZE); // shrunk in place when memory was short
+    if (unlikely(!is_power_of_two(align) || (size_held(align, size) != holds && !whole_pages)))
         misuse_size("free", p, size, holds);
     alloc_free_fast(p);
 }
@@ -147,7 +158,8 @@ static void *move(void *p, size_t holds, size_t size)
 {
     int saved = errno;
     void *moved = alloc_fast(size);
-    if (moved == NULL && size <= holds) { // a block can always become smaller
+    if (moved == NULL && holds > SIZE_CLASS_MAX && size < holds) { // pages can always become fewer
+        large_resize(page_of(p), size);
         errno = saved;
         return p;
     }

@@ -39,4 +39,16 @@ typedef _Atomic(uintptr_t) atomic_uptr;
 #define cas_weak_relaxed(p, expected, v)                                                                     \
     atomic_compare_exchange_weak_explicit((p), (expected), (v), memory_order_relaxed, memory_order_relaxed)
 
+// Keeps the compiler from moving accesses across; for what a signal handler or the child of a fork sees of
+// one thread.
+static inline void compiler_fence(void) { atomic_signal_fence(memory_order_seq_cst); }
+
+// A full fence after an exchange. On x86 the exchange is one already.
+static inline void fence_after_exchange(void)
+{
+#if !defined(__x86_64__)
+    atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
 #endif

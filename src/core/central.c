@@ -129,8 +129,8 @@ static void hold_popped(struct central *self, struct span *span)
 static void retire(struct central *self, struct span *span)
 {
     fetch_add_relaxed(&self->spans_retired, 1);
-    page_map_set(span->first, span->pages, 0);
-    page_heap_give(span->first, span->pages);
+    page_map_set(span->first, load_relaxed(&span->pages), 0);
+    page_heap_give(span->first, load_relaxed(&span->pages));
 }
 
 void central_release(struct span *span)

@@ -22,12 +22,29 @@ bool heap_has_started(void) { return load_acquire(&phase) == STARTED; } // pairs
 
 static void load_options(void)
 {
+    static bool loaded; // a start that failed further on is tried again, without the warnings
     struct printer warnings;
+    if (loaded)
+        return;
+    loaded = true;
     printer_init_fd(&warnings, STDERR_FILENO);
     options_load(os_environment(), os_is_secure(), &warnings);
     if (load_relaxed(&options.help))
         options_print(&warnings);
     print_flush(&warnings);
+}
+
+static void tell(void)
+{
+    struct printer line;
+    printer_init_fd(&line, STDERR_FILENO);
+    print_text(&line,
+               page_map_is_reserved() ? "tarn: reserved " : "tarn: zones are reserved one by one within ");
+    print_size(&line, page_map.pages * PAGE_SIZE);
+    print_text(&line, " of address space, stripes: ");
+    print_u64(&line, page_heap_stripes());
+    print_text(&line, "\n");
+    print_flush(&line);
 }
 
 static bool start_layers(void)
@@ -41,6 +58,8 @@ static bool start_layers(void)
     central_init();
     tcache_init();
     fork_init();
+    if (load_relaxed(&options.verbose))
+        tell();
     return true;
 }
 
@@ -58,3 +77,8 @@ bool heap_start(void)
     }
     return true;
 }
+
+// Early, so that our fork handler comes before the program's own, which may allocate, and so that the C
+// library never grows its list of handlers, under its lock, while it waits for memory from a heap that wants
+// to register one.
+static __attribute__((constructor(101))) void at_load(void) { heap_start(); }

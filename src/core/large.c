@@ -19,22 +19,23 @@ void *large_alloc(size_t size, size_t align, bool *clean)
 
 void large_free(page_id first)
 {
-    size_t pages = span_at(first)->pages;
+    size_t pages = load_relaxed(&span_at(first)->pages);
     page_map_set(first, 1, 0);
     page_heap_give(first, pages);
 }
 
-size_t large_size(page_id first) { return (size_t)span_at(first)->pages << PAGE_SHIFT; }
+size_t large_size(page_id first) { return (size_t)load_relaxed(&span_at(first)->pages) << PAGE_SHIFT; }
 
 bool large_resize(page_id first, size_t size)
 {
     struct span *span = span_at(first);
+    size_t pages = load_relaxed(&span->pages);
     size_t wanted = max_size(1, pages_for(size));
     bool clean;
-    if (wanted > span->pages && !page_heap_grow(first, span->pages, wanted, &clean))
+    if (wanted > pages && !page_heap_grow(first, pages, wanted, &clean))
         return false;
-    if (wanted < span->pages)
-        page_heap_give((page_id){first.n + (uint32_t)wanted}, span->pages - wanted);
-    span->pages = (uint32_t)wanted;
+    if (wanted < pages)
+        page_heap_give((page_id){first.n + (uint32_t)wanted}, pages - wanted);
+    store_relaxed(&span->pages, (uint32_t)wanted);
     return true;
 }

@@ -9,9 +9,11 @@
 // About two microseconds of trying: longer than any critical section here takes when its holder is running.
 #define SPINS 60
 
-static _Thread_local char mark;
+static _Thread_local char here;
 
-uintptr_t thread_mark(void) { return (uintptr_t)&mark; }
+// The local storage of two threads is more than two pages and less than 8 TiB apart.
+// apart.
+uint32_t thread_key(void) { return (uint32_t)((uintptr_t)&here >> 12) << 1 | 2; }
 
 #if TARN_VALIDATE
 static _Thread_local uint32_t held_ranks;
@@ -34,13 +36,13 @@ void lock_init(struct lock *self, enum lock_rank rank)
 {
     store_relaxed(&self->word, 0);
     self->rank = rank;
-    store_relaxed(&self->owner, 0);
 }
 
 static bool take_free(struct lock *self)
 {
     uint32_t free = 0;
-    return load_relaxed(&self->word) == 0 && cas_acquire(&self->word, &free, 1); // pairs with lock_drop
+    return load_relaxed(&self->word) == 0 &&
+           cas_acquire(&self->word, &free, thread_key()); // pairs with lock_drop
 }
 
 static void pause_briefly(void)
@@ -57,42 +59,47 @@ bool lock_try(struct lock *self)
     if (!take_free(self))
         return false;
     rank_push(self, true);
-    store_relaxed(&self->owner, thread_mark());
     return true;
+}
+
+// Sleeps once, or takes the lock. Having slept, we cannot know whether others still do, so the mark stays.
+static bool sleep_or_take(struct lock *self)
+{
+    uint32_t word = load_relaxed(&self->word);
+    if (word == 0)
+        return cas_acquire(&self->word, &word, thread_key() | 1); // pairs with lock_drop
+    if ((word & 1) != 0 || cas_acquire(&self->word, &word, word | 1))
+        os_park(&self->word, word | 1);
+    return false;
 }
 
 void lock_take(struct lock *self)
 {
     rank_push(self, false);
-    bool taken = false;
-    for (int i = 0; i < SPINS && !(taken = take_free(self)); i++)
+    for (int i = 0; i < SPINS; i++) {
+        if (take_free(self))
+            return;
         pause_briefly();
-    // Having slept, we cannot know whether others still do, so we leave the word at 2.
-    while (!taken && exchange_acquire(&self->word, 2) != 0) // pairs with lock_drop
-        os_park(&self->word, 2);
-    store_relaxed(&self->owner, thread_mark());
+    }
+    while (!sleep_or_take(self))
+        continue;
 }
 
 void lock_drop(struct lock *self)
 {
     rank_pop(self);
-    store_relaxed(&self->owner, 0);
-    if (exchange_release(&self->word, 0) == 2) // pairs with take_free and lock_take
+    if ((exchange_release(&self->word, 0) & 1) != 0) // pairs with take_free and sleep_or_take
         os_unpark_one(&self->word);
 }
 
 bool lock_is_mine(const struct lock *self)
 {
-    return load_relaxed(&self->owner) == thread_mark(); // relaxed: only our own store can make it equal
+    return (load_relaxed(&self->word) & ~1u) == thread_key(); // relaxed: only our own step can make it equal
 }
 
 bool lock_reset_after_fork(struct lock *self)
 {
     if (lock_is_mine(self))
         return false;
-    // Between taking the word and naming the owner a holder is nameless, but it holds all the same.
-    bool held = load_relaxed(&self->word) != 0;
-    store_relaxed(&self->owner, 0);
-    store_release(&self->word, 0);
-    return held;
+    return exchange_acquire(&self->word, 0) != 0;
 }

@@ -9,11 +9,11 @@
 // Locks are taken in rising rank; debug builds check it (TARN_VALIDATE).
 enum lock_rank { LOCK_REGISTRY = 1, LOCK_STRIPE, LOCK_ZONES, LOCK_BATCHES, LOCK_META };
 
-// word: 0 free, 1 held, 2 held and somebody may sleep.   owner != 0 => word != 0
+// word: 0 when free, otherwise the holder's thread_key(), plus 1 when somebody may sleep. So the holder has a
+// name from the instruction on that makes it the holder, which fork in a signal handler relies on.
 struct lock {
     atomic_u32 word;
     uint32_t rank;
-    atomic_uptr owner; // the holder's thread_mark(), for fork and for signal handlers
 };
 
 void lock_init(struct lock *self, enum lock_rank rank);
@@ -25,7 +25,7 @@ bool lock_is_mine(const struct lock *self);
 // In a child after fork: frees a lock whose holder does not exist here. True if there was such a holder.
 bool lock_reset_after_fork(struct lock *self);
 
-// A number that no other living thread has, and that fork keeps.
-uintptr_t thread_mark(void);
+// An even number, not 0, that no other living thread has, and that fork keeps.
+uint32_t thread_key(void);
 
 #endif

@@ -48,5 +48,9 @@ void *meta_alloc(size_t size, size_t align)
     return p;
 }
 
-// A thread that vanished in bump_locked had either moved `next` or not; both leave the chunk sound.
-void meta_after_fork(void) { lock_reset_after_fork(&meta.lock); }
+// `next` and `end` may belong to different chunks if a thread vanished between them: a new chunk begins.
+void meta_after_fork(void)
+{
+    if (lock_reset_after_fork(&meta.lock))
+        meta.next = meta.end = 0;
+}

@@ -11,6 +11,7 @@ enum { PREFIX_LENGTH = sizeof PREFIX - 1 };
 
 #define KIB(n) ((int64_t)(n) << 10)
 #define MIB(n) ((int64_t)(n) << 20)
+#define GIB(n) ((int64_t)(n) << 30)
 #define TIB(n) ((int64_t)(n) << 40)
 
 #define OPTION(NAME, field, TYPE, unit, WHEN, initial, min, max, text) .field = initial,

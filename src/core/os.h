@@ -33,6 +33,8 @@ size_t os_page_size(void);
 size_t os_address_space_limit(void);
 // Milliseconds on a clock that never goes back; as coarse as the kernel's tick, and as cheap.
 uint64_t os_now_ms(void);
+// Memory and swap of the machine, in bytes.
+size_t os_memory_bytes(void);
 unsigned os_cpu(void);
 unsigned os_cpu_count(void);
 // Resident memory of this process in bytes, and its faults since the start.

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -142,6 +143,15 @@ uint64_t os_now_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+size_t os_memory_bytes(void)
+{
+    struct sysinfo info;
+    int saved = errno;
+    int result = sysinfo(&info);
+    errno = saved;
+    return result != 0 ? SIZE_MAX : ((size_t)info.totalram + info.totalswap) * info.mem_unit;
 }
 
 unsigned os_cpu(void)

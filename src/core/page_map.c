@@ -9,6 +9,7 @@
 // Where zones are reserved one by one, the window spans this many times the limit: room to step around other
 // mappings.
 #define LIMITED_SPREAD 16
+#define UNLIMITED_SPREAD ((size_t)64 << 30)
 #define PROBE_BYTES ((size_t)1 << 20)
 
 struct page_map page_map;
@@ -16,10 +17,13 @@ static bool reserved;
 
 bool page_map_is_reserved(void) { return reserved; }
 
+// Where the whole window is ours, entries need not be readable before their zone is opened. Where it is not,
+// other mappings lie in it, and a pointer to those may come to free.
 static bool map_entries(size_t window)
 {
     page_map.pages = window >> PAGE_SHIFT;
-    page_map.entries = os_map_zeros(page_map.pages * sizeof(uint32_t));
+    size_t bytes = page_map.pages * sizeof(uint32_t);
+    page_map.entries = reserved ? os_reserve(bytes, os_page_size()) : os_map_zeros(bytes);
     return page_map.entries != NULL;
 }
 
@@ -29,10 +33,11 @@ static bool take_window(size_t size)
     if (base == NULL)
         return false;
     page_map.base = (uintptr_t)base;
-    reserved = map_entries(size);
-    if (!reserved)
-        os_release(base, size);
-    return reserved;
+    reserved = true;
+    if (map_entries(size))
+        return true;
+    os_release(base, size);
+    return reserved = false;
 }
 
 // The kernel's choice for a probe tells where it places mappings now; the window surrounds that place.
@@ -49,13 +54,17 @@ static bool place_window(size_t size)
 bool page_map_init(size_t wanted)
 {
     size_t limit = os_address_space_limit();
+    if (page_map.entries != NULL)
+        return true; // a start that failed further on is tried again
     wanted = align_up(wanted, ZONE_SIZE);
     if (limit == SIZE_MAX)
         for (size_t size = wanted; size >= RESERVED_LEAST; size = align_up(size / 2, ZONE_SIZE))
             if (take_window(size))
                 return true;
     size_t spread = limit < wanted / LIMITED_SPREAD ? limit * LIMITED_SPREAD : wanted;
-    return place_window(align_up(max_size(min_size(spread, (size_t)64 << 30), 2 * ZONE_SIZE), ZONE_SIZE));
+    size_t enough =
+        limit == SIZE_MAX ? UNLIMITED_SPREAD : max_size(UNLIMITED_SPREAD, 2 * min_size(limit, wanted));
+    return place_window(align_up(max_size(min_size(spread, enough), 2 * ZONE_SIZE), ZONE_SIZE));
 }
 
 bool page_map_open_zone(zone_id zone)

@@ -58,7 +58,8 @@ uintptr_t span_start(const struct span *self) { return (uintptr_t)page_address(s
 
 void span_set_home(struct span *self, uint32_t home)
 {
-    page_map_set(self->first, self->pages, home << PAGE_HOME_SHIFT | (uint32_t)self->cls << PAGE_CLASS_SHIFT);
+    page_map_set(self->first, load_relaxed(&self->pages),
+                 home << PAGE_HOME_SHIFT | (uint32_t)self->cls << PAGE_CLASS_SHIFT);
 }
 
 static void set_all_bits(struct span *self)
@@ -74,14 +75,14 @@ struct span *span_make_small(page_id first, unsigned cls, uint32_t home)
 {
     struct span *self = page_descriptor(first);
     self->first = first;
-    self->pages = size_class_table[cls].pages;
+    store_relaxed(&self->pages, size_class_table[cls].pages);
     self->size = size_class_table[cls].size;
     self->slots = size_class_table[cls].slots;
     self->cls = (uint8_t)cls;
     store_relaxed(&self->next_word, 0);
     set_all_bits(self);
     store_relaxed(&self->state, span_state_make(SPAN_HELD, self->slots).word);
-    for (uint32_t i = 0; i < self->pages; i++)
+    for (uint32_t i = 0; i < size_class_table[cls].pages; i++)
         page_head_distance(first)[i] = (uint8_t)i;
     span_set_home(self, home);
     return self;
@@ -91,7 +92,7 @@ struct span *span_make_large(page_id first, size_t pages)
 {
     struct span *self = page_descriptor(first);
     self->first = first;
-    self->pages = (uint32_t)pages;
+    store_relaxed(&self->pages, (uint32_t)pages);
     self->size = 0;
     self->slots = 1;
     self->cls = 0;

@@ -62,17 +62,16 @@ struct span_step span_step_take(span_state before, int64_t n);
 struct span_step span_step_hold(span_state before, int64_t slots);
 struct span_step span_step_release(span_state before, int64_t slots);
 
-// The descriptor lies in the page heap's descriptor of the span's first page, and a small span's bitmap runs
-// on into those of its further pages. It is type-stable: it can be read at any time, also when the pages have
-// become something else.
+// The descriptor is the page heap's descriptor of the span's first page. It is type-stable: it can be read at
+// any time, also when the pages have become something else. No class has more slots than its bitmap holds.
 //   number of set bits == free slots (when no give or take is under way)
 struct span {
     atomic_u64 state;
     atomic_u32 next;      // page number of the span below it in its bucket
     atomic_u32 next_word; // relaxed hint: where the holder found bits last
     page_id first;
-    uint32_t pages;
-    uint32_t size; // of a slot; 0 in a large span
+    atomic_u32 pages; // relaxed; changes only in a large span
+    uint32_t size;    // of a slot; 0 in a large span
     uint16_t slots;
     uint8_t cls; // 0 in a large span
     uint8_t unused[29];
@@ -102,7 +101,8 @@ void span_set_home(struct span *self, uint32_t home);
 
 static inline int64_t span_free(struct span *self)
 {
-    return span_state_free((span_state){load_relaxed(&self->state)});
+    return span_state_free(
+        (span_state){load_acquire(&self->state)}); // pairs with span_count_given: its bits are there
 }
 
 // The slot that starts at p, or SIZE_MAX if p lies inside a slot or past the last.

@@ -80,7 +80,7 @@ struct tcache *registry_first(void)
 
 struct tcache *registry_next(struct tcache *cache)
 {
-    ck_stack_entry_t *next = cache->link.next;
+    ck_stack_entry_t *next = ck_pr_load_ptr(&cache->link.next);
     return next == NULL ? NULL : cache_of(next);
 }
 

@@ -14,6 +14,7 @@
 #define BATCHES_PER_CLASS 3
 // Spans up to this many pages may be held by one cache.
 #define HELD_PAGES 4
+#define SHORTAGES_PER_FLUSH 64
 
 struct tcache tcache_none = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
 struct tcache tcache_gone = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
@@ -124,9 +125,10 @@ static void flush_class(struct tcache *self, unsigned cls)
         give_batch(cls, loaded);
     drop(cls, &self->bins[cls].spare);
     drop(cls, &self->away[cls]);
-    if (self->held[cls] != NULL)
-        central_release(self->held[cls]);
+    struct span *held = self->held[cls];
     self->held[cls] = NULL;
+    if (held != NULL)
+        central_release(held);
     refund(self, cls);
 }
 
@@ -137,9 +139,12 @@ static void flush_all(struct tcache *self)
 }
 
 // Room is short: what this thread has not used since the last time makes some. True if anything was there.
+// Not at every shortage: a class that is served from its bin alone looks unused for a while.
 static bool flush_unused(struct tcache *self, unsigned wanted)
 {
     bool any = false;
+    if (++self->shortages % SHORTAGES_PER_FLUSH != 0)
+        return false;
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
         if (cls == wanted || self->capacity[cls] == 0 || (self->recent >> cls & 1) != 0)
             continue;
@@ -196,7 +201,9 @@ static void adopt_orphans(void)
     for (struct tcache *cache = registry_first(); cache != NULL; cache = registry_next(cache)) {
         if (!is_orphan(cache) || load_relaxed(&cache->in_slow_path) != 0)
             continue;
+        store_relaxed(&cache->in_slow_path, 1); // should this process fork meanwhile
         flush_all(cache);
+        store_relaxed(&cache->in_slow_path, 0);
         registry_give(cache);
     }
 }
@@ -249,6 +256,7 @@ static struct tcache *enter(void)
     if (unlikely(self == NULL || self == &tcache_gone))
         return NULL;
     store_relaxed(&self->in_slow_path, 1);
+    compiler_fence(); // for the child of a fork: nothing below may be found done while the flag is down
     return self;
 }
 
@@ -294,7 +302,7 @@ static bool load_spare(struct tcache *self, struct bin *bin, unsigned cls)
     struct batch *spare = load_relaxed(&bin->spare);
     if (spare == NULL || batch_count(spare) == 0)
         return false;
-    store_relaxed(&bin->spare, unload(bin));
+    store_release(&bin->spare, unload(bin)); // pairs with count_of
     load(bin, spare, self->capacity[cls]);
     return true;
 }
@@ -302,14 +310,16 @@ static bool load_spare(struct tcache *self, struct bin *bin, unsigned cls)
 // A full batch from the central pool takes the empty one's place.
 static bool load_parked(struct tcache *self, struct bin *bin, unsigned cls)
 {
+    if (self->capacity[cls] == 0 && !grow(self, cls, FIRST_CAPACITY))
+        return false;
     struct batch *parked = central_pop_batch(cls);
     if (parked == NULL)
         return false;
-    if (batch_count(parked) > self->capacity[cls])
-        grow(self, cls, batch_count(parked));
-    if (batch_count(parked) > self->capacity[cls]) { // no room for it: what fits comes from the spans
-        give_batch(cls, parked);
-        return false;
+    grow(self, cls, batch_count(parked));
+    size_t surplus = batch_count(parked) - min_size(batch_count(parked), self->capacity[cls]);
+    if (surplus != 0) { // no room for all of it
+        batch_set_count(parked, batch_count(parked) - surplus);
+        central_give(cls, parked->objects + batch_count(parked), surplus);
     }
     struct batch *emptied = unload(bin);
     load(bin, parked, self->capacity[cls]);
@@ -378,7 +388,7 @@ static bool make_room(struct tcache *self, struct bin *bin, unsigned cls)
     struct batch *room = spare != NULL && batch_count(spare) == 0 ? spare : batch_new();
     if (room == NULL)
         return false;
-    store_relaxed(&bin->spare, unload(bin));
+    store_release(&bin->spare, unload(bin)); // pairs with count_of
     if (spare != NULL && spare != room)
         park_or_give(cls, spare);
     load(bin, room, self->capacity[cls]);
@@ -403,7 +413,7 @@ static void push_away(struct tcache *self, unsigned cls, void *p)
     struct batch *batch = load_relaxed(&self->away[cls]);
     if (batch == NULL && (self->capacity[cls] != 0 || grow(self, cls, FIRST_CAPACITY))) {
         batch = batch_new();
-        store_relaxed(&self->away[cls], batch);
+        store_release(&self->away[cls], batch); // pairs with count_of
     }
     if (batch == NULL) {
         central_give(cls, &p, 1);
@@ -448,7 +458,8 @@ static uint64_t count_between(void **empty, void **top)
 
 static unsigned count_of(batch_place *place)
 {
-    struct batch *batch = load_relaxed(place);
+    struct batch *batch =
+        load_acquire(place); // pairs with the owner's release; the batch itself is type-stable
     return batch == NULL ? 0 : batch_count(batch);
 }
 

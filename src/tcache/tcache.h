@@ -51,6 +51,7 @@ struct tcache {
     struct span *held[SIZE_CLASS_COUNT];
     uint8_t capacity[SIZE_CLASS_COUNT];   // objects the loaded batch may hold; grows by use
     uint64_t recent;                      // bit c: class c met a slow path since the last time room was short
+    uint32_t shortages;                   // times the common bound had no room
     uint64_t charged;                     // bytes of the common bound that this cache's capacities take
     atomic_u32 refills[SIZE_CLASS_COUNT]; // relaxed statistics, written by the owner
     atomic_u64 flushes;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "core/span.h"
 
+#include "../support/dies.h"
 #include "buddy/page_heap.h"
 #include "core/bits.h"
 #include "core/init.h"
 #include "core/page_map.h"
-#include "../support/dies.h"
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -102,7 +102,18 @@ Test(span, releasing_retires_lists_or_leaves)
 // --- All interleavings of two and three threads on one span. Each atomic access is a step of its own; what a
 // thread does with the outcome of its step comes later, like in the central pool.
 
-enum place { IDLE, GAVE_BITS, TO_LIST, TO_LIST_EMPTY, TO_NOTE, POPPED, TO_UNNOTE, HOLDING, TOOK_BITS, TO_RETIRE };
+enum place {
+    IDLE,
+    GAVE_BITS,
+    TO_LIST,
+    TO_LIST_EMPTY,
+    TO_NOTE,
+    POPPED,
+    TO_UNNOTE,
+    HOLDING,
+    TOOK_BITS,
+    TO_RETIRE
+};
 
 struct actor {
     enum place place;
@@ -183,10 +194,10 @@ static void check_slots(const struct model *m)
 
 static void check_place(const struct model *m)
 {
-    unsigned holders = count_at(m, TO_UNNOTE) + count_at(m, HOLDING) + count_at(m, TOOK_BITS) +
-                       count_at(m, TO_RETIRE);
-    unsigned listings = (unsigned)m->in_bucket + count_at(m, TO_LIST) + count_at(m, TO_LIST_EMPTY) +
-                        count_at(m, POPPED);
+    unsigned holders =
+        count_at(m, TO_UNNOTE) + count_at(m, HOLDING) + count_at(m, TOOK_BITS) + count_at(m, TO_RETIRE);
+    unsigned listings =
+        (unsigned)m->in_bucket + count_at(m, TO_LIST) + count_at(m, TO_LIST_EMPTY) + count_at(m, POPPED);
     enum span_mode mode = span_state_mode(m->state);
     cr_assert_eq(holders, mode == SPAN_HELD && !m->retired ? 1u : 0u, "mode %d", (int)mode);
     cr_assert_eq(listings, mode == SPAN_LISTED ? 1u : 0u, "mode %d", (int)mode);

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT
+#include "core/central.h"
+
+#include "../support/dies.h"
+#include "buddy/page_heap.h"
+#include "core/init.h"
+#include "core/options.h"
+#include "core/page_map.h"
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { HOME = 9, SMALL = 21 }; // SMALL: 512 bytes, 32 slots in one page
+
+static void setup(void) { cr_assert(heap_start()); }
+TestSuite(central, .init = setup);
+
+static int compare(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t) * (void *const *)a, y = (uintptr_t) * (void *const *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void take(unsigned cls, void **objects, size_t n)
+{
+    for (size_t taken, done = 0; done < n; done += taken) {
+        taken = central_take(cls, objects + done, n - done, HOME, NULL);
+        cr_assert_neq(taken, 0u);
+    }
+}
+
+static uint64_t spans_now(unsigned cls)
+{
+    struct central_counts counts = central_counts(cls);
+    return counts.spans_made - counts.spans_retired;
+}
+
+static struct span *span_of(void *p) { return span_of_page(page_of(p)); }
+
+Test(central, objects_of_every_class_are_apart_and_go_back)
+{
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
+        enum { MANY = 200 };
+        void *objects[MANY];
+        take(cls, objects, MANY);
+        qsort(objects, MANY, sizeof objects[0], compare);
+        for (int i = 0; i < MANY; i++) {
+            cr_assert_eq(entry_class(page_entry(page_of(objects[i]))), cls);
+            if (i > 0)
+                cr_assert_geq((uintptr_t)objects[i] - (uintptr_t)objects[i - 1], size_class_size(cls));
+        }
+        cr_assert(central_validate(cls));
+        central_give(cls, objects, MANY);
+        cr_assert(central_validate(cls));
+        central_trim(cls, true);
+        cr_assert_eq(spans_now(cls), 0u, "class %u", cls);
+    }
+    cr_assert_eq(page_heap_counts().used_pages, 0u);
+    cr_assert(page_heap_validate());
+}
+
+Test(central, the_first_taker_without_a_span_of_its_own_is_the_home)
+{
+    void *p;
+    cr_assert_eq(central_take(SMALL, &p, 1, 77, NULL), 1u);
+    cr_assert_eq(page_entry(page_of(p)) >> PAGE_HOME_SHIFT, 77u);
+    void *q;
+    cr_assert_eq(central_take(SMALL, &q, 1, 78, NULL), 1u);
+    cr_assert_eq(page_entry(page_of(q)) >> PAGE_HOME_SHIFT, 77u);
+}
+
+Test(central, a_held_span_stays_with_its_cache_until_it_is_used_up)
+{
+    struct span *held = NULL, *first;
+    void *objects[32], *other;
+    cr_assert_eq(central_take(SMALL, objects, 10, 5, &held), 10u);
+    cr_assert_not_null(first = held);
+    cr_assert_eq(central_take(SMALL, &other, 1, 6, NULL), 1u);
+    cr_assert_neq(span_of(other), first);
+    cr_assert_eq(central_take(SMALL, objects + 10, 22, 5, &held), 22u);
+    cr_assert_null(held);
+    for (int i = 0; i < 32; i++)
+        cr_assert_eq(span_of(objects[i]), first);
+    cr_assert(central_validate(SMALL));
+}
+
+Test(central, a_held_span_that_is_released_is_used_by_others)
+{
+    struct span *held = NULL;
+    void *p, *q;
+    cr_assert_eq(central_take(SMALL, &p, 1, 5, &held), 1u);
+    central_release(held);
+    cr_assert_eq(central_take(SMALL, &q, 1, 6, NULL), 1u);
+    cr_assert_eq(span_of(q), span_of(p));
+}
+
+// Three spans get 30, 15 and 3 of their 32 slots back; what is taken next comes from the fullest.
+Test(central, the_fullest_span_serves_first)
+{
+    static const size_t back[] = {30, 15, 3};
+    void *objects[3][32];
+    for (int i = 0; i < 3; i++)
+        take(SMALL, objects[i], 32);
+    for (int i = 0; i < 3; i++)
+        central_give(SMALL, objects[i], back[i]);
+    for (int i = 2; i >= 0; i--)
+        for (size_t n = 0; n < back[i]; n++) {
+            void *p;
+            take(SMALL, &p, 1);
+            cr_assert_eq(span_of(p), span_of(objects[i][31]), "slot %zu of span %d", n, i);
+        }
+    cr_assert(central_validate(SMALL));
+}
+
+Test(central, empty_spans_go_home_before_they_are_many)
+{
+    enum { MANY = 32 * 100 };
+    static void *objects[MANY];
+    take(SMALL, objects, MANY);
+    cr_assert_eq(spans_now(SMALL), 100u);
+    for (int i = 0; i < MANY; i++)
+        central_give(SMALL, objects + i, 1);
+    cr_assert_lt(spans_now(SMALL), 20u);
+    cr_assert(central_validate(SMALL));
+}
+
+// All slots of a span come back in one step, from full to empty.
+Test(central, spans_that_become_empty_at_once_go_home_too)
+{
+    enum { MANY = 32 * 100 };
+    static void *objects[MANY];
+    take(SMALL, objects, MANY);
+    central_give(SMALL, objects, MANY);
+    cr_assert(central_validate(SMALL));
+    cr_assert_lt(spans_now(SMALL), 20u);
+    central_trim(SMALL, true);
+    cr_assert_eq(spans_now(SMALL), 0u);
+    cr_assert(central_validate(SMALL));
+}
+
+static struct batch *full_batch(unsigned cls, size_t n)
+{
+    struct batch *batch = batch_new();
+    take(cls, batch->objects, n);
+    batch_set_count(batch, n);
+    return batch;
+}
+
+Test(central, full_batches_are_bounded_and_counted)
+{
+    unsigned pushed = 0;
+    struct batch *batch;
+    while (central_push_batch(SMALL, batch = full_batch(SMALL, 20)))
+        cr_assert_lt(++pushed, 300u);
+    cr_assert_gt(pushed, 2u);
+    cr_assert_eq(central_counts(SMALL).batch_objects, pushed * 20u);
+    cr_assert_eq(central_counts(SMALL).batches_in, pushed);
+    cr_assert(central_validate(SMALL));
+    cr_assert_not_null(central_pop_batch(SMALL));
+    cr_assert_eq(central_counts(SMALL).batch_objects, (pushed - 1) * 20u);
+    cr_assert(central_push_batch(SMALL, batch));
+}
+
+Test(central, trimming_gives_unused_batches_back)
+{
+    for (int i = 0; i < 8; i++)
+        cr_assert(central_push_batch(SMALL, full_batch(SMALL, 32)));
+    central_trim(SMALL, false); // notes the depth
+    central_push_batch(SMALL, central_pop_batch(SMALL));
+    central_trim(SMALL, false); // one of the eight was needed meanwhile
+    cr_assert_eq(central_counts(SMALL).batch_objects, 32u);
+    central_trim(SMALL, false);
+    cr_assert_eq(central_counts(SMALL).batch_objects, 0u);
+    cr_assert(central_validate(SMALL));
+}
+
+Test(central, without_memory_nothing_is_taken)
+{
+    void *p;
+    store_relaxed(&options.limit_hard, PAGE_SIZE);
+    cr_assert_eq(central_take(SMALL, &p, 1, HOME, NULL), 0u);
+    store_relaxed(&options.limit_hard, 0);
+    cr_assert_eq(central_take(SMALL, &p, 1, HOME, NULL), 1u);
+}
+
+// --- Misuse.
+
+static void give_one(void *p) { central_give(SMALL, &p, 1); }
+static void give_inside(void *p) { give_one((char *)p + 16); }
+static void give_twice(void *p) { central_give(SMALL, (void *[]){p, p}, 2); }
+static void give_as_other_class(void *p) { central_give(SMALL + 1, &p, 1); }
+
+static const char *double_free_line(void *p)
+{
+    static char line[128];
+    snprintf(line, sizeof line, "tarn: double free of %p\n", p);
+    return line;
+}
+
+static const char *inside_line(void *p, void *block)
+{
+    static char line[128];
+    snprintf(line, sizeof line, "tarn: free of %p, which lies inside the block at %p\n", p, block);
+    return line;
+}
+
+Test(central, misuse_is_told)
+{
+    void *objects[2], *p;
+    take(SMALL, objects, 2);
+    p = objects[1];
+    expect_survives(give_one, p);
+    expect_aborts(give_twice, p, double_free_line(p));
+    expect_aborts(give_as_other_class, p, double_free_line(p));
+    expect_aborts(give_inside, p, inside_line((char *)p + 16, p));
+    give_one(p);
+    expect_aborts(give_one, p, double_free_line(p));
+}
+
+static void give_small_tail(void *p)
+{
+    void *tail = (void *)(span_start(span_of(p)) + 341 * 48); // 341 slots of 48 bytes leave 16
+    central_give(3, &tail, 1);
+}
+
+Test(central, the_tail_of_a_span_is_no_object)
+{
+    char text[1024];
+    void *p;
+    take(3, &p, 1);
+    int status = run_in_child(give_small_tail, p, text, sizeof text);
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    cr_assert_not_null(strstr(text, "tarn: free of 0x"), "%s", text);
+}
+
+// --- Many threads.
+
+enum { CROWD = 4, CROWD_PLACES = 256, CROWD_ROUNDS = 20000 };
+static const unsigned crowd_classes[] = {1, SMALL, 39, SIZE_CLASS_COUNT - 1};
+static _Atomic(void *) places[4][CROWD_PLACES];
+
+static void *trade(void *arg)
+{
+    unsigned random = (unsigned)(uintptr_t)arg * 2654435761u + 1;
+    for (int i = 0; i < CROWD_ROUNDS; i++) {
+        random = random * 1664525u + 1013904223u;
+        unsigned which = random >> 30, cls = crowd_classes[which], n = 1 + (random >> 8) % 6;
+        void *objects[6];
+        for (unsigned k = 0; k < n; k++) {
+            take(cls, &objects[k], 1);
+            *(void **)objects[k] = objects[k];
+            objects[k] = atomic_exchange(&places[which][(random >> 12) % CROWD_PLACES], objects[k]);
+            n -= objects[k] == NULL ? n - k : 0;
+        }
+        for (unsigned k = 0; k < n; k++) {
+            cr_assert_eq(*(void **)objects[k], objects[k]);
+            *(void **)objects[k] = NULL;
+        }
+        central_give(cls, objects, n);
+        if (random % 1024 == 0)
+            central_trim(cls, random % 2048 == 0);
+    }
+    return NULL;
+}
+
+Test(central, many_threads_leave_everything_whole)
+{
+    pthread_t threads[CROWD];
+    for (uintptr_t i = 0; i < CROWD; i++)
+        pthread_create(&threads[i], NULL, trade, (void *)i);
+    for (int i = 0; i < CROWD; i++)
+        pthread_join(threads[i], NULL);
+    for (int which = 0; which < 4; which++) {
+        cr_assert(central_validate(crowd_classes[which]));
+        for (int i = 0; i < CROWD_PLACES; i++)
+            if (places[which][i] != NULL)
+                central_give(crowd_classes[which], (void *[]){places[which][i]}, 1);
+        central_trim(crowd_classes[which], true);
+        cr_assert_eq(spans_now(crowd_classes[which]), 0u);
+    }
+    cr_assert(page_heap_validate());
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#include "core/large.h"
+
+#include "buddy/page_heap.h"
+#include "core/init.h"
+#include "core/options.h"
+#include "core/page_map.h"
+#include <criterion/criterion.h>
+#include <string.h>
+
+static void setup(void) { cr_assert(heap_start()); }
+TestSuite(large, .init = setup);
+
+static char *make(size_t size, size_t align)
+{
+    bool clean;
+    char *p = large_alloc(size, align, &clean);
+    cr_assert_not_null(p);
+    return p;
+}
+
+Test(large, sizes_are_rounded_up_to_pages)
+{
+    static const size_t sizes[] = {0, 1, PAGE_SIZE - 1, PAGE_SIZE, PAGE_SIZE + 1, ZONE_SIZE, ZONE_SIZE + 1};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        char *p = make(sizes[i], 1);
+        size_t pages = sizes[i] == 0 ? 1 : pages_for(sizes[i]);
+        cr_assert_eq(large_size(page_of(p)), pages * PAGE_SIZE);
+        cr_assert_eq(page_heap_counts().used_pages, pages);
+        p[0] = p[pages * PAGE_SIZE - 1] = 1;
+        large_free(page_of(p));
+        cr_assert_eq(page_entry(page_of(p)), 0u);
+        cr_assert_eq(page_heap_counts().used_pages, 0u);
+    }
+}
+
+Test(large, alignment_up_to_a_gibibyte)
+{
+    for (size_t align = 1; align <= (size_t)1 << 30; align *= 2) {
+        char *p = make(100000, align);
+        cr_assert_eq((uintptr_t)p % align, 0u, "%p by %zu", (void *)p, align);
+        p[0] = p[99999] = 1;
+        large_free(page_of(p));
+    }
+    cr_assert(page_heap_validate());
+}
+
+Test(large, clean_means_zero)
+{
+    bool clean;
+    unsigned char *p = large_alloc(100000, 1, &clean);
+    cr_assert(clean);
+    memset(p, 255, 100000);
+    large_free(page_of(p));
+    p = large_alloc(100000, 1, &clean);
+    for (size_t i = 0; clean && i < 100000; i++)
+        cr_assert_eq(p[i], 0);
+    cr_assert_not(clean);
+}
+
+Test(large, shrinking_stays_and_frees_the_tail)
+{
+    char *p = make(10 * PAGE_SIZE, 1);
+    memset(p, 7, 10 * PAGE_SIZE);
+    for (size_t pages = 9; pages >= 1; pages--) {
+        cr_assert(large_resize(page_of(p), pages * PAGE_SIZE - 5));
+        cr_assert_eq(large_size(page_of(p)), pages * PAGE_SIZE);
+        cr_assert_eq(page_heap_counts().used_pages, pages);
+        cr_assert_eq(p[pages * PAGE_SIZE - 1], 7);
+    }
+    cr_assert(page_heap_validate());
+}
+
+Test(large, growing_stays_where_the_neighbour_is_free)
+{
+    char *p = make(2 * PAGE_SIZE, 1);
+    memset(p, 7, 2 * PAGE_SIZE);
+    cr_assert(large_resize(page_of(p), 50 * PAGE_SIZE));
+    cr_assert_eq(large_size(page_of(p)), 50 * PAGE_SIZE);
+    cr_assert_eq(page_heap_counts().used_pages, 50u);
+    cr_assert_eq(p[2 * PAGE_SIZE - 1], 7);
+    memset(p, 8, 50 * PAGE_SIZE);
+    cr_assert(page_heap_validate());
+    large_free(page_of(p));
+    cr_assert_eq(page_heap_counts().used_pages, 0u);
+}
+
+Test(large, growing_fails_where_the_neighbour_is_in_use)
+{
+    char *p = make(PAGE_SIZE, 1), *q = make(PAGE_SIZE, 1);
+    cr_assert_eq(q, p + PAGE_SIZE);
+    cr_assert_not(large_resize(page_of(p), 2 * PAGE_SIZE));
+    cr_assert_eq(large_size(page_of(p)), PAGE_SIZE);
+    cr_assert(page_heap_validate());
+    large_free(page_of(q));
+    cr_assert(large_resize(page_of(p), 2 * PAGE_SIZE));
+}
+
+Test(large, the_hard_limit_holds)
+{
+    bool clean;
+    store_relaxed(&options.limit_hard, (size_t)64 << 20);
+    cr_assert_null(large_alloc((size_t)65 << 20, 1, &clean));
+    char *p = make((size_t)20 << 20, 1);
+    cr_assert_not(large_resize(page_of(p), (size_t)65 << 20));
+    cr_assert_null(large_alloc((size_t)50 << 20, 1, &clean));
+    large_free(page_of(p));
+    large_free(page_of(make((size_t)50 << 20, 1)));
+}
+
+Test(large, blocks_larger_than_a_zone_shrink_and_go_home)
+{
+    char *p = make(3 * ZONE_SIZE + 5 * PAGE_SIZE, 1);
+    p[0] = p[3 * ZONE_SIZE] = 1;
+    cr_assert(large_resize(page_of(p), ZONE_SIZE + PAGE_SIZE));
+    cr_assert_eq(page_heap_counts().used_pages, ZONE_PAGES + 1);
+    cr_assert(page_heap_validate());
+    cr_assert(large_resize(page_of(p), PAGE_SIZE));
+    cr_assert_eq(page_heap_counts().used_pages, 1u);
+    large_free(page_of(p));
+    cr_assert_eq(page_heap_counts().used_pages, 0u);
+    cr_assert(page_heap_validate());
+}

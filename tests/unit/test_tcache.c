@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: MIT
+#include "tcache/tcache.h"
+
+#include "core/alloc.h"
+#include "core/central.h"
+#include "core/init.h"
+#include "core/options.h"
+#include "core/survey.h"
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SIZE = 64,
+    CLS = 4,
+    LIMIT = BATCH_SLOTS
+}; // 64-byte objects, of which a batch holds as many as it has slots
+
+static struct tcache_counts now(void)
+{
+    struct tcache_counts counts;
+    tcache_counts_shared(&counts);
+    return counts;
+}
+
+static void allocate(void **objects, size_t n, size_t size)
+{
+    for (size_t i = 0; i < n; i++) {
+        cr_assert_not_null(objects[i] = alloc_fast(size));
+        memset(objects[i], (int)i, size);
+    }
+}
+
+static void release(void **objects, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        alloc_free_fast(objects[i]);
+}
+
+static void in_thread(void *(*body)(void *arg), void *arg)
+{
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, body, arg), 0);
+    pthread_join(thread, NULL);
+}
+
+static uint64_t cached_bytes(void)
+{
+    struct tcache_counts counts = now();
+    uint64_t bytes = 0;
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        bytes += counts.objects[cls] * size_class_size(cls);
+    return bytes;
+}
+
+Test(tcache, class_of_the_test_size) { cr_assert_eq(size_class_of(SIZE), (unsigned)CLS); }
+
+Test(tcache, starts_slowly)
+{
+    void *objects[200];
+    size_t before = 0;
+    for (size_t i = 0; i < 200; i++) {
+        objects[i] = alloc_fast(SIZE);
+        size_t capacity = tcache_self->capacity[CLS];
+        if (i == 0)
+            cr_assert_eq(capacity, 4u);
+        if (i > 0 && capacity != before)
+            cr_assert_leq(capacity, 2 * before);
+        cr_assert_leq(now().objects[CLS], capacity);
+        before = capacity;
+    }
+    cr_assert_eq(before, (size_t)LIMIT);
+    cr_assert(tcache_validate());
+    release(objects, 200);
+    cr_assert(tcache_validate());
+}
+
+Test(tcache, a_freed_object_is_the_next_one)
+{
+    void *p = alloc_fast(SIZE);
+    alloc_free_fast(p);
+    cr_assert_eq(alloc_fast(SIZE), p);
+}
+
+// At the edge between two batches neither the pool nor the spans are asked.
+Test(tcache, hovering_at_the_edge_of_a_batch_stays_inside)
+{
+    static void *objects[4 * LIMIT];
+    allocate(objects, 4 * LIMIT, SIZE);
+    release(objects, LIMIT + 5);
+    struct central_counts before = central_counts(CLS);
+    int64_t spans_free = span_free(span_of_page(page_of(objects[0])));
+    for (int round = 0; round < 100; round++) {
+        allocate(objects, 10, SIZE);
+        release(objects, 10);
+    }
+    struct central_counts after = central_counts(CLS);
+    cr_assert_eq(after.batches_in, before.batches_in);
+    cr_assert_eq(after.batches_out, before.batches_out);
+    cr_assert_eq(span_free(span_of_page(page_of(objects[0]))), spans_free);
+    cr_assert(tcache_validate());
+}
+
+Test(tcache, full_batches_go_to_the_central_pool)
+{
+    static void *objects[20 * LIMIT];
+    allocate(objects, 20 * LIMIT, SIZE);
+    release(objects, 20 * LIMIT);
+    cr_assert_leq(now().objects[CLS], 3u * LIMIT);
+    cr_assert_gt(central_counts(CLS).batches_in, 10u);
+    allocate(objects, 20 * LIMIT, SIZE);
+    cr_assert_gt(central_counts(CLS).batches_out, 10u);
+    cr_assert(survey_validate());
+}
+
+// --- The common bound.
+
+static void use_all_sizes(void)
+{
+    static void *objects[SIZE_CLASS_COUNT][80];
+    for (int round = 0; round < 4; round++) {
+        for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+            allocate(objects[cls], 80, size_class_size(cls));
+        for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+            release(objects[cls], 80);
+    }
+}
+
+static void *use_and_measure(void *bytes)
+{
+    use_all_sizes();
+    *(uint64_t *)bytes = cached_bytes();
+    cr_assert(tcache_validate());
+    return NULL;
+}
+
+Test(tcache, the_total_holds_over_all_threads)
+{
+    uint64_t bytes;
+    setenv("TARN_TCACHE_TOTAL", "96K", 1);
+    use_all_sizes();
+    cr_assert_leq(cached_bytes(), 96u << 10);
+    for (int i = 0; i < 3; i++) {
+        in_thread(use_and_measure, &bytes);
+        cr_assert_leq(bytes, 96u << 10);
+    }
+    cr_assert(survey_validate());
+}
+
+Test(tcache, a_generous_total_is_used)
+{
+    use_all_sizes();
+    cr_assert_gt(cached_bytes(), 1u << 20);
+}
+
+Test(tcache, a_total_of_nothing_caches_nothing)
+{
+    setenv("TARN_TCACHE_TOTAL", "0", 1);
+    use_all_sizes();
+    cr_assert_eq(cached_bytes(), 0u);
+    cr_assert(survey_validate());
+}
+
+Test(tcache, what_was_not_used_makes_room)
+{
+    void *objects[100];
+    setenv("TARN_TCACHE_TOTAL", "64K", 1);
+    allocate(objects, 100, SIZE);
+    release(objects, 100);
+    for (int round = 0; round < 3; round++) {
+        allocate(objects, 100, 640);
+        release(objects, 100);
+    }
+    cr_assert_gt(tcache_self->capacity[size_class_of(640)], 8);
+    cr_assert(tcache_validate());
+}
+
+Test(tcache, off_means_off)
+{
+    setenv("TARN_TCACHE_OFF", "1", 1);
+    use_all_sizes();
+    cr_assert_eq(cached_bytes(), 0u);
+    cr_assert(survey_validate());
+}
+
+Test(tcache, larger_sizes_than_asked_for_are_not_cached)
+{
+    setenv("TARN_TCACHE_MAX_SIZE", "1024", 1);
+    use_all_sizes();
+    cr_assert_gt(now().objects[size_class_of(1024)], 0u);
+    cr_assert_eq(now().objects[size_class_of(1025)], 0u);
+}
+
+// --- Objects of other homes.
+
+static bool contains(void **objects, size_t n, const void *p)
+{
+    for (size_t i = 0; i < n; i++)
+        if (objects[i] == p)
+            return true;
+    return false;
+}
+
+enum { STRANGE = 40 };
+
+static void *free_strange_objects(void *arg)
+{
+    void **objects = arg, *own[STRANGE];
+    allocate(own, STRANGE, SIZE); // a capacity above what comes
+    release(objects, STRANGE / 2);
+    uint64_t away = batch_count(load_relaxed(&tcache_self->away[CLS]));
+    cr_assert_eq(away, (uint64_t)STRANGE / 2);
+    for (int i = 0; i < STRANGE; i++)
+        cr_assert_not(contains(objects, STRANGE / 2, own[i]));
+    void *more[STRANGE];
+    allocate(more, STRANGE, SIZE);
+    for (int i = 0; i < STRANGE; i++)
+        cr_assert_not(contains(objects, STRANGE / 2, more[i]));
+    release(own, STRANGE);
+    release(more, STRANGE);
+    cr_assert(tcache_validate());
+    return NULL;
+}
+
+Test(tcache, objects_of_another_home_are_not_allocated_from)
+{
+    void *objects[STRANGE];
+    allocate(objects, STRANGE, SIZE);
+    in_thread(free_strange_objects, objects);
+    release(objects + STRANGE / 2, STRANGE / 2);
+    cr_assert(survey_validate());
+}
+
+static void *free_only(void *arg)
+{
+    release(arg, 2000);
+    cr_assert_leq(now().objects[CLS], 2000u);
+    cr_assert_gt(central_counts(CLS).batches_in, 10u);
+    return NULL;
+}
+
+Test(tcache, a_thread_that_only_frees_sends_batches_on)
+{
+    static void *objects[2000];
+    allocate(objects, 2000, SIZE);
+    uint64_t own = now().objects[CLS];
+    in_thread(free_only, objects);
+    cr_assert_eq(now().objects[CLS], own); // its cache ended with it
+    cr_assert(survey_validate());
+}
+
+// --- The end.
+
+Test(tcache, flushing_empties_and_the_cache_goes_on)
+{
+    use_all_sizes();
+    tcache_flush();
+    cr_assert_eq(cached_bytes(), 0u);
+    cr_assert_eq(tcache_self->charged, 0u);
+    cr_assert(survey_validate());
+    use_all_sizes();
+    cr_assert_gt(cached_bytes(), 0u);
+    cr_assert(survey_validate());
+}
+
+static void *use_and_tell(void *cache)
+{
+    use_all_sizes();
+    *(struct tcache **)cache = tcache_self;
+    return NULL;
+}
+
+Test(tcache, an_ended_thread_leaves_nothing_and_its_descriptor_serves_the_next)
+{
+    struct tcache *first, *second;
+    in_thread(use_and_tell, &first);
+    cr_assert_eq(cached_bytes(), 0u);
+    cr_assert_eq(now().live, 0u);
+    in_thread(use_and_tell, &second);
+    cr_assert_eq(first, second);
+    cr_assert_eq(now().caches, 1u);
+    cr_assert_eq(first->charged, 0u);
+    cr_assert(survey_validate());
+}
+
+static void *birth_and_death(void *arg)
+{
+    void *p = alloc_fast((size_t)(uintptr_t)arg);
+    cr_assert_not_null(p);
+    alloc_free_fast(p);
+    return NULL;
+}
+
+Test(tcache, many_short_threads_need_few_descriptors)
+{
+    for (uintptr_t i = 1; i <= 500; i++)
+        in_thread(birth_and_death, (void *)i);
+    cr_assert_eq(now().caches, 1u);
+    struct stats stats;
+    survey_take(&stats);
+    cr_assert_eq(stats.live_bytes, 0u);
+    cr_assert_eq(stats.cached_thread_bytes, 0u);
+    cr_assert(survey_validate());
+}
+
+static pthread_key_t late_key;
+static bool late_ran;
+
+static void after_the_cache(void *p)
+{
+    cr_assert_eq(tcache_self, &tcache_gone);
+    alloc_free_fast(p);
+    void *objects[100];
+    allocate(objects, 100, SIZE);
+    cr_assert_eq(tcache_self, &tcache_gone);
+    release(objects, 100);
+    late_ran = true;
+}
+
+static void *set_late_key(void *arg)
+{
+    (void)arg;
+    pthread_setspecific(late_key, alloc_fast(SIZE));
+    return NULL;
+}
+
+Test(tcache, what_a_thread_does_after_its_cache_goes_past_it)
+{
+    cr_assert(heap_start()); // the cache's key is older, so its destructor runs before ours
+    cr_assert_eq(pthread_key_create(&late_key, after_the_cache), 0);
+    in_thread(set_late_key, NULL);
+    cr_assert(late_ran);
+    cr_assert_eq(cached_bytes(), 0u);
+    struct stats stats;
+    survey_take(&stats);
+    cr_assert_eq(stats.live_bytes, 0u);
+    cr_assert(survey_validate());
+}
+
+// --- Many threads that free each other's objects.
+
+enum { CROWD = 4, PLACES = 512, ROUNDS = 30000 };
+static _Atomic(void *) places[PLACES];
+
+static void *trade(void *arg)
+{
+    unsigned random = (unsigned)(uintptr_t)arg * 2654435761u + 1;
+    for (int i = 0; i < ROUNDS; i++) {
+        random = random * 1664525u + 1013904223u;
+        size_t *p = alloc_fast(16 + (random >> 20) % 600);
+        *p = (size_t)p;
+        p = atomic_exchange(&places[(random >> 8) % PLACES], p);
+        cr_assert(p == NULL || *p == (size_t)p);
+        if (p != NULL)
+            *p = 0;
+        alloc_free_fast(p);
+    }
+    cr_assert(tcache_validate());
+    return NULL;
+}
+
+Test(tcache, threads_that_free_for_each_other)
+{
+    pthread_t threads[CROWD];
+    for (uintptr_t i = 0; i < CROWD; i++)
+        pthread_create(&threads[i], NULL, trade, (void *)i);
+    for (int i = 0; i < CROWD; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < PLACES; i++)
+        alloc_free_fast(places[i]);
+    alloc_collect();
+    struct stats stats;
+    survey_take(&stats);
+    cr_assert_eq(stats.live_bytes, 0u);
+    cr_assert_eq(stats.span_free_bytes, 0u);
+    cr_assert(survey_validate());
+}
