@@ -11,6 +11,10 @@
 #include <errno.h>
 #include <string.h>
 
+// 1 once a block has become smaller without moving because memory was short: from then on a block may hold
+// more than its size asks for. Relaxed: it goes with the block.
+static atomic_u32 shrunk_in_place;
+
 static void *out_of_memory(void)
 {
     errno = ENOMEM;
@@ -133,9 +137,8 @@ void alloc_free_aligned_sized(void *p, size_t align, size_t size)
     if (p == NULL)
         return;
     size_t holds = alloc_usable_size(p, "free");
-    bool whole_pages =
-        holds == align_up(max_size(size, 1), PAGE_SIZE); // shrunk in place when memory was short
-    if (unlikely(!is_power_of_two(align) || (size_held(align, size) != holds && !whole_pages)))
+    bool fits = size <= holds && load_relaxed(&shrunk_in_place) != 0;
+    if (unlikely(!is_power_of_two(align) || (size_held(align, size) != holds && !fits)))
         misuse_size("free", p, size, holds);
     alloc_free_fast(p);
 }
@@ -158,8 +161,8 @@ static void *move(void *p, size_t holds, size_t size)
 {
     int saved = errno;
     void *moved = alloc_fast(size);
-    if (moved == NULL && holds > SIZE_CLASS_MAX && size < holds) { // pages can always become fewer
-        large_resize(page_of(p), size);
+    if (moved == NULL && size <= holds) { // a block can always become smaller
+        store_relaxed(&shrunk_in_place, 1);
         errno = saved;
         return p;
     }

@@ -77,8 +77,3 @@ bool heap_start(void)
     }
     return true;
 }
-
-// Early, so that our fork handler comes before the program's own, which may allocate, and so that the C
-// library never grows its list of handlers, under its lock, while it waits for memory from a heap that wants
-// to register one.
-static __attribute__((constructor(101))) void at_load(void) { heap_start(); }

@@ -2,6 +2,7 @@
 // The C library's allocation functions. All of glibc's malloc object is here, so that a static link never
 // needs that one.
 #include "core/alloc.h"
+#include "core/init.h"
 #include "core/survey.h"
 #include <errno.h>
 #include <malloc.h>
@@ -112,3 +113,8 @@ EXPORT int malloc_info(int options, FILE *out)
     fprintf(out, "</malloc>\n");
     return 0;
 }
+
+// Early, so that our fork handler comes before the program's own, which may allocate, and so that the C
+// library never grows its list of handlers, under its lock, while it waits for memory from a heap that wants
+// to register one.
+static __attribute__((constructor(101))) void at_load(void) { heap_start(); }

@@ -310,12 +310,14 @@ static bool load_spare(struct tcache *self, struct bin *bin, unsigned cls)
 // A full batch from the central pool takes the empty one's place.
 static bool load_parked(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    if (self->capacity[cls] == 0 && !grow(self, cls, FIRST_CAPACITY))
-        return false;
     struct batch *parked = central_pop_batch(cls);
     if (parked == NULL)
         return false;
     grow(self, cls, batch_count(parked));
+    if (self->capacity[cls] == 0) {
+        give_batch(cls, parked);
+        return false;
+    }
     size_t surplus = batch_count(parked) - min_size(batch_count(parked), self->capacity[cls]);
     if (surplus != 0) { // no room for all of it
         batch_set_count(parked, batch_count(parked) - surplus);

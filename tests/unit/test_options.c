@@ -165,7 +165,7 @@ Test(options, numbers_outside_the_range_warn_and_default)
     expect_warning("TARN_STRIPES=65", "tarn: TARN_STRIPES=65: more than 64; using 0\n");
     expect_warning("TARN_DECAY_MS=-2", "tarn: TARN_DECAY_MS=-2: less than -1; using 1000\n");
     expect_warning("TARN_DECAY_MS=3600001", "tarn: TARN_DECAY_MS=3600001: more than 3600000; using 1000\n");
-    expect_warning("TARN_ARENA=1K", "tarn: TARN_ARENA=1K: less than 64M; using 1T\n");
+    expect_warning("TARN_ARENA=1K", "tarn: TARN_ARENA=1K: less than 4G; using 1T\n");
     expect_warning("TARN_TCACHE_BATCH=1M", "");
     expect_warning("TARN_TCACHE_BATCH=2M", "tarn: TARN_TCACHE_BATCH=2M: more than 1M; using 32K\n");
     cr_assert_str_eq(value_of("TCACHE_BATCH"), "32K");
