@@ -14,7 +14,8 @@
 // A block on its way home to a stripe whose lock was held; it lies in the descriptor of the block's first
 // page.
 struct returning {
-    uint64_t kept[2]; // a span's state and link, which a stale look into a bucket may still read
+    uint64_t kept[4]; // the span's state, link and size, which a stale look into a bucket or a survey may
+                      // still read
     struct intake_node node;
     page_id first;
     size_t n;
@@ -125,14 +126,22 @@ static void stripe_abandon_locked(struct stripe *self, struct zone *zone)
     store_relaxed(&zone->stripe, NO_STRIPE);
 }
 
+// A stripe keeps one wholly free zone for its next block, so that a program which takes and gives one block
+// in turn does not open and close a zone each time. Where address space is short it keeps none. In a child of
+// fork we may have interrupted ourselves inside the zone table; then the zone stays too.
+static bool stripe_keeps(const struct stripe *self, const struct zone *zone)
+{
+    bool has_free_zone = self->buckets[BUDDY_TOP_ORDER] != NULL;
+    return zone->used_pages != 0 || (!has_free_zone && page_map_is_reserved()) || zone_table_is_mine();
+}
+
 static void stripe_give_locked(struct stripe *self, page_id first, size_t n, bool dirty)
 {
     struct zone *zone = zone_at(page_zone(first));
     zone_give(zone, page_in_zone(first), n, dirty);
     self->used -= n;
     self->dirty += dirty ? n : 0;
-    // In a child of fork we may have interrupted ourselves inside the zone table; the zone then stays here.
-    if (zone->used_pages != 0 || zone_table_is_mine()) {
+    if (stripe_keeps(self, zone)) {
         relist(self, zone);
         return;
     }
@@ -280,6 +289,25 @@ static page_id take_once(size_t n, size_t align, bool *clean)
     return page;
 }
 
+// What stripes keep for themselves goes back to the table, for a block that needs whole zones or for
+// another's promise of memory.
+static void release_free_zones(void)
+{
+    for (uint32_t i = 0; i < heap.stripe_count; i++) {
+        struct stripe *stripe = &heap.stripes[i];
+        if (lock_is_mine(&stripe->lock))
+            continue;
+        lock_take(&stripe->lock);
+        struct zone *zone = stripe->buckets[BUDDY_TOP_ORDER];
+        if (zone != NULL) {
+            stripe_abandon_locked(stripe, zone);
+            zone_table_give(zone->id);
+        }
+        stripe_leave(stripe);
+    }
+    zone_table_decommit();
+}
+
 static bool within_limit(size_t n)
 {
     size_t bytes = load_relaxed(&options.limit_hard), limit = bytes / PAGE_SIZE;
@@ -301,7 +329,7 @@ struct page_block page_heap_take(size_t n, size_t align)
         return block;
     block.first = take_once(n, align_pages, &block.clean);
     if (block.first.n == NO_PAGE.n) { // what is free may still count against a limit on promised memory
-        zone_table_decommit();
+        release_free_zones();
         block.first = take_once(n, align_pages, &block.clean);
     }
     return block;
