@@ -48,10 +48,10 @@ static void expect_warning(const char *entry, const char *line)
 
 Test(options, defaults_are_in_force_before_and_after_loading)
 {
-    cr_assert_eq(load_relaxed(&options.tcache_batch), 32768);
+    cr_assert_eq(load_relaxed(&options.tcache_batch), 16384);
     options_load(NULL, false, NULL);
     cr_assert_eq(load_relaxed(&options.tcache_total), (size_t)64 << 20);
-    cr_assert_eq(load_relaxed(&options.tcache_batch), 32768);
+    cr_assert_eq(load_relaxed(&options.tcache_batch), 16384);
     cr_assert_eq(load_relaxed(&options.tcache_max_size), 65536);
     cr_assert_eq(load_relaxed(&options.tcache_off), false);
     cr_assert_eq(load_relaxed(&options.decay_ms), 1000);
@@ -167,8 +167,8 @@ Test(options, numbers_outside_the_range_warn_and_default)
     expect_warning("TARN_DECAY_MS=3600001", "tarn: TARN_DECAY_MS=3600001: more than 3600000; using 1000\n");
     expect_warning("TARN_ARENA=1K", "tarn: TARN_ARENA=1K: less than 4G; using 1T\n");
     expect_warning("TARN_TCACHE_BATCH=1M", "");
-    expect_warning("TARN_TCACHE_BATCH=2M", "tarn: TARN_TCACHE_BATCH=2M: more than 1M; using 32K\n");
-    cr_assert_str_eq(value_of("TCACHE_BATCH"), "32K");
+    expect_warning("TARN_TCACHE_BATCH=2M", "tarn: TARN_TCACHE_BATCH=2M: more than 1M; using 16K\n");
+    cr_assert_str_eq(value_of("TCACHE_BATCH"), "16K");
 }
 
 Test(options, numbers_that_overflow_are_outside_the_range)
