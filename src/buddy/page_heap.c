@@ -545,6 +545,8 @@ void page_heap_after_fork(void)
             continue; // the forking thread was interrupted in there and will finish
         if (lock_reset_after_fork(&stripe->lock))
             remake_stripe(stripe);
+        if (intake_is_drained(&stripe->intake))
+            continue; // nothing is written to then: each page written to costs the child a copy
         lock_try(
             &stripe->lock); // it is free; we may hold a lock of higher rank, in a call that we interrupted
         drain_after_fork(stripe);

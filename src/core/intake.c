@@ -23,6 +23,8 @@ void intake_push(struct intake *self, struct intake_node *node)
 
 bool intake_is_empty(struct intake *self) { return cds_wfs_empty(stack_of(self)); }
 
+bool intake_is_drained(struct intake *self) { return self->taken == NULL && intake_is_empty(self); }
+
 static bool refill_taken(struct intake *self)
 {
     if (self->taken != NULL)

@@ -21,6 +21,8 @@ void intake_init(struct intake *self);
 void intake_push(struct intake *self, struct intake_node *node);
 // True when nothing was pushed since the last drain began.
 bool intake_is_empty(struct intake *self);
+// The same, and nothing is left of what was taken then.
+bool intake_is_drained(struct intake *self);
 // One node, or NULL when there is none or when the next one's push has been begun but is not linked yet: its
 // pusher looks again.
 struct intake_node *intake_drain(struct intake *self);

@@ -99,7 +99,9 @@ bool lock_is_mine(const struct lock *self)
 
 bool lock_reset_after_fork(struct lock *self)
 {
-    if (lock_is_mine(self))
+    // A free lock is not written to: that would cost the child a copy of the page.
+    if (load_relaxed(&self->word) == 0 || lock_is_mine(self))
         return false;
-    return exchange_acquire(&self->word, 0) != 0;
+    store_relaxed(&self->word, 0);
+    return true;
 }

@@ -113,15 +113,22 @@ bool survey_validate(void)
     return tcache_validate() && page_heap_validate();
 }
 
-// At the end of the process the last cache's objects go through the spans' bitmaps once more, which finds
-// what was freed twice. What runs later works without a cache.
+// At the end of the process what is cached goes through the spans' bitmaps once more, which finds what was
+// freed twice. What runs later works without a cache. Not in a child of fork: many of those live for a moment
+// only, and each page that they write to is a copy.
+static void check_what_is_cached(void)
+{
+    tcache_retire();
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        central_trim(cls, true);
+}
+
 static __attribute__((destructor)) void at_exit(void)
 {
     if (!heap_has_started())
         return;
-    tcache_retire();
-    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
-        central_trim(cls, true);
+    if (fork_count() == 0)
+        check_what_is_cached();
     const char *target = load_relaxed(&options.stats);
     if (strcmp(target, "0") == 0)
         return;
