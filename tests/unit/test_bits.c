@@ -10,14 +10,19 @@
 
 static uint64_t words[WORDS];
 
-static bool plain_test(const uint64_t *bits, size_t i) { return (bits[i / 64] & UINT64_C(1) << (i % 64)) != 0; }
+static bool plain_test(const uint64_t *bits, size_t i)
+{
+    return (bits[i / 64] & UINT64_C(1) << (i % 64)) != 0;
+}
 
 // Few bits set, many bits set, or about half of them.
 static void fill(uint64_t *state)
 {
     size_t kind = seeded_next(state, 3);
     for (size_t i = 0; i < BITS; i++) {
-        bool bit = kind == 0 ? seeded_next(state, 40) == 0 : kind == 1 ? seeded_next(state, 40) != 0 : seeded_next(state, 2) != 0;
+        bool bit = kind == 0   ? seeded_next(state, 40) == 0
+                   : kind == 1 ? seeded_next(state, 40) != 0
+                               : seeded_next(state, 2) != 0;
         words[i / 64] = (words[i / 64] & ~(UINT64_C(1) << (i % 64))) | (uint64_t)bit << (i % 64);
     }
 }

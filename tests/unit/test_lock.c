@@ -96,10 +96,18 @@ Test(lock, knows_its_owner)
     cr_assert_not(lock_is_mine(&lock));
 }
 
-static void *mark_of(void *arg)
+static void *key_of(void *arg)
 {
     (void)arg;
-    return (void *)thread_mark();
+    return (void *)(uintptr_t)thread_key();
+}
+
+// All of the threads live when they tell their keys.
+static void *key_after_start(void *arg)
+{
+    while (load_acquire(&flag) == 0)
+        sleep_ms(1);
+    return key_of(arg);
 }
 
 static void expect_child(int (*what)(void))
@@ -114,15 +122,31 @@ static void expect_child(int (*what)(void))
     cr_assert_eq(WEXITSTATUS(status), 0);
 }
 
-static uintptr_t mark_in_parent;
-static int mark_is_kept(void) { return thread_mark() != mark_in_parent; }
+static uint32_t key_in_parent;
+static int key_is_kept(void) { return thread_key() != key_in_parent; }
 
-Test(lock, mark_tells_threads_apart_and_survives_fork)
+Test(lock, key_tells_threads_apart_and_survives_fork)
 {
-    mark_in_parent = thread_mark();
-    cr_assert_neq(mark_in_parent, 0);
-    cr_assert_neq(run(mark_of), (void *)mark_in_parent);
-    expect_child(mark_is_kept);
+    pthread_t threads[8];
+    void *keys[8];
+    key_in_parent = thread_key();
+    for (int i = 0; i < 8; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, key_after_start, NULL), 0);
+    store_release(&flag, 1);
+    for (int i = 0; i < 8; i++) {
+        pthread_join(threads[i], &keys[i]);
+        cr_assert_neq((uint32_t)(uintptr_t)keys[i], key_in_parent);
+        for (int k = 0; k < i; k++)
+            cr_assert_neq(keys[i], keys[k]);
+    }
+    expect_child(key_is_kept);
+}
+
+Test(lock, key_is_even_and_not_zero)
+{
+    cr_assert_neq(thread_key(), 0);
+    cr_assert_eq(thread_key() % 2, 0);
+    cr_assert_eq((uintptr_t)run(key_of) % 2, 0);
 }
 
 static void *wait_for_lock(void *arg)
@@ -143,9 +167,10 @@ Test(lock, waiters_sleep_and_each_is_woken, .timeout = 60)
     lock_take(&lock);
     for (int i = 0; i < 6; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, wait_for_lock, &used_ms[i]), 0);
-    for (int i = 0; i < 5000 && load_relaxed(&lock.word) != 2; i++)
+    for (int i = 0; i < 5000 && (load_relaxed(&lock.word) & 1) == 0; i++)
         sleep_ms(1);
-    cr_assert_eq(load_relaxed(&lock.word), 2);
+    cr_assert_eq(load_relaxed(&lock.word), thread_key() | 1);
+    cr_assert(lock_is_mine(&lock));
     sleep_ms(300);
     cr_assert_eq(load_relaxed(&done), 0);
     lock_drop(&lock);
@@ -185,7 +210,7 @@ static void *hold(void *arg)
 
 static int resets_lock_of_vanished_thread(void)
 {
-    if (!lock_reset_after_fork(&lock) || load_relaxed(&lock.word) != 0 || load_relaxed(&lock.owner) != 0)
+    if (!lock_reset_after_fork(&lock) || load_relaxed(&lock.word) != 0)
         return 1;
     lock_take(&lock);
     bool mine = lock_is_mine(&lock);
@@ -220,10 +245,14 @@ Test(lock, reset_after_fork_keeps_the_lock_of_the_forking_thread)
     lock_drop(&lock);
 }
 
-Test(lock, reset_after_fork_tells_a_free_lock_from_a_nameless_holder)
+static int keeps_own_lock_with_waiters(void) { return lock_reset_after_fork(&lock) || !lock_is_mine(&lock); }
+
+Test(lock, reset_after_fork_knows_its_own_lock_by_the_key_alone)
 {
     cr_assert_not(lock_reset_after_fork(&lock));
-    store_relaxed(&lock.word, 1);
+    store_relaxed(&lock.word, thread_key() | 1);
+    expect_child(keeps_own_lock_with_waiters);
+    store_relaxed(&lock.word, thread_key() + 2);
     cr_assert(lock_reset_after_fork(&lock));
     cr_assert(lock_try(&lock));
     lock_drop(&lock);

@@ -113,28 +113,58 @@ static atomic_u32 held;
 static void *hold(void *arg)
 {
     lock_take(&meta.lock);
+    uintptr_t end = meta.end;
+    meta.end = UINTPTR_MAX / 2; // as between the two stores that begin a chunk
     store_release(&held, 1);
     while (load_acquire(&held) == 1)
         nanosleep(&(struct timespec){0, 1000000}, NULL);
+    meta.end = end;
     lock_drop(&meta.lock);
     return arg;
 }
 
-Test(meta, child_goes_on_where_a_vanished_thread_held_the_lock, .timeout = 60)
+// Everything the child gets lies in chunks of its own, in the worst case from the first byte on.
+static int child_is_whole(const char *before)
+{
+    size_t bytes = meta_bytes();
+    meta_after_fork();
+    for (size_t i = 0; i < CHUNK_BYTES / 1024; i++) {
+        char *p = meta_alloc(1024, 8);
+        if (p == NULL || (p >= before && p < before + CHUNK_BYTES))
+            return 1;
+        memset(p, 1, 1024);
+    }
+    return meta_bytes() == bytes + CHUNK_BYTES ? 0 : 2;
+}
+
+Test(meta, child_goes_on_where_a_vanished_thread_began_a_chunk, .timeout = 60)
 {
     pthread_t thread;
     int status = 0;
+    char *before = meta_alloc(100, 8);
     cr_assert_eq(pthread_create(&thread, NULL, hold, NULL), 0);
     while (load_acquire(&held) == 0)
         nanosleep(&(struct timespec){0, 1000000}, NULL);
     pid_t child = fork();
     cr_assert_geq(child, 0);
-    if (child == 0) {
-        meta_after_fork();
-        _exit(meta_alloc(100, 8) == NULL);
-    }
+    if (child == 0)
+        _exit(child_is_whole(before));
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_assert_eq(status, 0);
     store_release(&held, 2);
     pthread_join(thread, NULL);
+}
+
+Test(meta, child_uses_the_chunk_up_where_nobody_held_the_lock)
+{
+    int status = 0;
+    cr_assert_not_null(meta_alloc(100, 8));
+    pid_t child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        meta_after_fork();
+        _exit(meta_alloc(100, 8) == NULL || meta_bytes() != CHUNK_BYTES);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
 }

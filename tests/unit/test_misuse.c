@@ -63,8 +63,7 @@ Test(misuse, foreign)
 Test(misuse, interior)
 {
     run(interior_free);
-    cr_assert_str_eq(said,
-                     "tarn: free of 0x7f0000001010, which lies inside the block at 0x7f0000001000\n");
+    cr_assert_str_eq(said, "tarn: free of 0x7f0000001010, which lies inside the block at 0x7f0000001000\n");
     run(interior_realloc);
     cr_assert_str_eq(said,
                      "tarn: realloc of 0xfffffffffffffff0, which lies inside the block at 0x7f0000001000\n");
@@ -76,8 +75,7 @@ Test(misuse, size)
     cr_assert_str_eq(said, "tarn: free of 0x7f0000001000 with size 100, but its block holds 64 bytes\n");
     run(huge_size);
     cr_assert_str_eq(
-        said,
-        "tarn: free of 0x7f0000001000 with size 18446744073709551615, but its block holds 0 bytes\n");
+        said, "tarn: free of 0x7f0000001000 with size 18446744073709551615, but its block holds 0 bytes\n");
 }
 
 Test(misuse, the_process_itself_ends_by_abort, .signal = SIGABRT) { misuse_double_free(address(0x10)); }

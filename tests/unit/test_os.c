@@ -23,7 +23,9 @@ static bool is_readable(const void *p)
 {
     int ends[2];
     cr_assert_eq(pipe(ends), 0);
+    int saved = errno;
     bool ok = write(ends[1], p, 1) == 1;
+    errno = saved;
     close(ends[0]);
     close(ends[1]);
     return ok;
@@ -34,7 +36,9 @@ static bool is_writable(void *p)
     int ends[2];
     cr_assert_eq(pipe(ends), 0);
     cr_assert_eq(write(ends[1], "x", 1), 1);
+    int saved = errno;
     bool ok = read(ends[0], p, 1) == 1;
+    errno = saved;
     close(ends[0]);
     close(ends[1]);
     return ok;
@@ -65,7 +69,8 @@ Test(os, reserve_aligns_and_keeps_only_what_was_asked_for)
         cr_assert_not(os_reserve_at(end - os_page_size(), os_page_size()));
         if (align >= MIB) { // both sides were part of the mapping that was trimmed
             cr_assert(os_reserve_at(end, os_page_size()), "the tail stays mapped for %zu", align);
-            cr_assert(os_reserve_at(p - os_page_size(), os_page_size()), "the head stays mapped for %zu", align);
+            cr_assert(os_reserve_at(p - os_page_size(), os_page_size()), "the head stays mapped for %zu",
+                      align);
         }
     }
 }
@@ -198,6 +203,14 @@ Test(os, clock_counts_milliseconds_forward)
     uint64_t passed = os_now_ms() - start;
     cr_assert_geq(passed, 80);
     cr_assert_leq(passed, 5000);
+}
+
+Test(os, memory_is_that_of_the_machine)
+{
+    size_t pages = (size_t)sysconf(_SC_PHYS_PAGES);
+    cr_assert_geq(os_memory_bytes(), pages / 2 * os_page_size());
+    cr_assert_geq(os_memory_bytes(), os_resident_bytes());
+    cr_assert_lt(os_memory_bytes(), (size_t)1 << 56);
 }
 
 Test(os, cpus_are_those_this_process_may_use)

@@ -1,0 +1,816 @@
+// SPDX-License-Identifier: MIT
+// Includes the source to hold the locks that only it knows.
+#include "buddy/page_heap.c"
+
+#include "core/init.h"
+#include "core/tsan.h"
+#include "seeded.h"
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GIB ((size_t)1 << 30)
+
+static void sleep_ms(long ms) { nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL); }
+
+// Decay never comes in between unless a test wants it.
+static void start(void)
+{
+    setenv("TARN_DECAY_MS", "-1", 1);
+    setenv("TARN_STRIPES", "4", 1);
+    cr_assert(heap_start());
+    cr_assert(page_map_is_reserved());
+}
+
+TestSuite(page_heap, .init = start);
+
+static void check(void)
+{
+    cr_assert(page_heap_validate());
+    struct page_heap_counts counts = page_heap_counts();
+    cr_assert_eq(counts.opened_pages, counts.used_pages + counts.dirty_pages + counts.clean_pages);
+}
+
+static unsigned char *bytes_of(page_id page) { return page_address(page); }
+
+static page_id take(size_t n, size_t align)
+{
+    struct page_block block = page_heap_take(n, align);
+    cr_assert_neq(block.first.n, NO_PAGE.n, "%zu pages by %zu", n, align);
+    cr_assert_eq((uintptr_t)bytes_of(block.first) % align, 0);
+    return block.first;
+}
+
+static bool reads_as_zeros(page_id first, size_t n)
+{
+    for (size_t i = 0; i < n * PAGE_SIZE; i += 64)
+        if (bytes_of(first)[i] != 0)
+            return false;
+    return true;
+}
+
+Test(page_heap, blocks_are_writable_and_counted)
+{
+    page_id a = take(1, PAGE_SIZE), b = take(100, PAGE_SIZE);
+    memset(bytes_of(a), 1, PAGE_SIZE);
+    memset(bytes_of(b), 2, 100 * PAGE_SIZE);
+    cr_assert_eq(bytes_of(a)[PAGE_SIZE - 1], 1);
+    cr_assert_eq(page_heap_counts().used_pages, 101);
+    page_heap_give(a, 1);
+    page_heap_give(b, 100);
+    cr_assert_eq(page_heap_counts().used_pages, 0);
+    cr_assert_eq(page_heap_counts().dirty_pages, 101);
+    check();
+}
+
+Test(page_heap, the_tail_of_a_block_is_used_for_the_next)
+{
+    page_id first = take(5, PAGE_SIZE);
+    page_id next = take(1, PAGE_SIZE), more = take(2, PAGE_SIZE);
+    cr_assert_eq(next.n, first.n + 5);
+    cr_assert_eq(more.n, first.n + 6);
+    cr_assert_eq(page_heap_counts().used_pages, 8);
+    check();
+}
+
+Test(page_heap, part_of_a_block_may_be_given)
+{
+    page_id first = take(64, PAGE_SIZE);
+    page_heap_give((page_id){first.n + 60}, 4);
+    page_heap_give((page_id){first.n + 10}, 20);
+    check();
+    cr_assert_eq(page_heap_counts().used_pages, 40);
+    page_heap_give(first, 10);
+    page_heap_give((page_id){first.n + 30}, 30);
+    check();
+    cr_assert_eq(page_heap_counts().used_pages, 0);
+}
+
+Test(page_heap, alignment_up_to_a_gigabyte)
+{
+    for (size_t align = 1; align <= GIB; align *= 2)
+        for (size_t n = 1; n <= 5; n += 2) {
+            page_id first = take(n, align);
+            bytes_of(first)[n * PAGE_SIZE - 1] = 1;
+            if (n == 3)
+                page_heap_give(first, n);
+        }
+    check();
+    page_id large = take(3 * ZONE_PAGES + 1, GIB);
+    page_heap_give(large, 3 * ZONE_PAGES + 1);
+    check();
+}
+
+Test(page_heap, the_impossible_is_refused)
+{
+    cr_assert_eq(page_heap_take(SIZE_MAX, PAGE_SIZE).first.n, NO_PAGE.n);
+    cr_assert_eq(page_heap_take(page_map.pages + 1, PAGE_SIZE).first.n, NO_PAGE.n);
+    cr_assert_eq(page_heap_take(os_memory_bytes() / PAGE_SIZE + 1, PAGE_SIZE).first.n, NO_PAGE.n);
+    cr_assert_eq(page_heap_take(1, (size_t)1 << 63).first.n, NO_PAGE.n);
+    check();
+    cr_assert_eq(page_heap_counts().used_pages, 0);
+}
+
+Test(page_heap, clean_means_zeros)
+{
+    struct page_block block = page_heap_take(50, PAGE_SIZE);
+    cr_assert(block.clean);
+    cr_assert(reads_as_zeros(block.first, 50));
+    memset(bytes_of(block.first), 7, 50 * PAGE_SIZE);
+    page_heap_give(block.first, 50);
+    struct page_block again = page_heap_take(50, PAGE_SIZE);
+    cr_assert_eq(again.first.n, block.first.n);
+    cr_assert_not(again.clean);
+    page_heap_give(again.first, 50);
+    cr_assert_eq(page_heap_purge(), 50 * PAGE_SIZE);
+    again = page_heap_take(50, PAGE_SIZE);
+    cr_assert(again.clean);
+    cr_assert(reads_as_zeros(again.first, 50));
+}
+
+Test(page_heap, descriptors_and_head_distances_are_one_for_each_page)
+{
+    page_id first = take(ZONE_PAGES + 3, PAGE_SIZE);
+    for (uint32_t i = 0; i < ZONE_PAGES + 3; i++) {
+        memset(page_descriptor((page_id){first.n + i}), (int)(i % 251), PAGE_DESCRIPTOR_BYTES);
+        *page_head_distance((page_id){first.n + i}) = (uint8_t)(i % 251);
+    }
+    for (uint32_t i = 0; i < ZONE_PAGES + 3; i++) {
+        const unsigned char *descriptor = page_descriptor((page_id){first.n + i});
+        cr_assert_eq(*page_head_distance((page_id){first.n + i}), i % 251);
+        cr_assert_eq(descriptor[0], i % 251);
+        cr_assert_eq(descriptor[PAGE_DESCRIPTOR_BYTES - 1], i % 251);
+    }
+    check();
+}
+
+// --- Blocks larger than a zone.
+
+Test(page_heap, large_blocks_share_their_last_zone)
+{
+    page_id large = take(2 * ZONE_PAGES + 10, PAGE_SIZE);
+    cr_assert_eq(page_in_zone(large), 0);
+    cr_assert_eq(page_heap_counts().used_pages, 2 * ZONE_PAGES + 10);
+    bytes_of(large)[0] = bytes_of(large)[(2 * ZONE_PAGES + 10) * PAGE_SIZE - 1] = 1;
+    page_id small = take(1, PAGE_SIZE);
+    cr_assert_eq(page_zone(small).n, page_zone(large).n + 2);
+    check();
+    page_heap_give(large, 2 * ZONE_PAGES + 10);
+    check();
+    cr_assert_eq(page_heap_counts().used_pages, 1);
+    page_heap_give(small, 1);
+    check();
+}
+
+Test(page_heap, large_blocks_are_dirty_when_any_zone_of_theirs_is)
+{
+    page_id zone = take(ZONE_PAGES, ZONE_SIZE);
+    page_id behind = take(ZONE_PAGES, ZONE_SIZE);
+    bytes_of(behind)[5] = 1;
+    page_heap_give(zone, ZONE_PAGES);
+    page_heap_give(behind, ZONE_PAGES);
+    release_free_zones(); // their memory goes with them
+    struct page_block block = page_heap_take(2 * ZONE_PAGES, PAGE_SIZE);
+    cr_assert_eq(block.first.n, zone.n);
+    cr_assert(block.clean);
+    cr_assert_eq(bytes_of(block.first)[ZONE_SIZE + 5], 0);
+    page_heap_give(block.first, 2 * ZONE_PAGES);
+    cr_assert_eq(page_heap_counts().dirty_pages, 2 * ZONE_PAGES);
+    block = page_heap_take(ZONE_PAGES + 5, PAGE_SIZE);
+    cr_assert_not(block.clean);
+    check();
+}
+
+Test(page_heap, a_large_block_may_be_broken_anywhere)
+{
+    for (size_t first = 0; first < 3 * ZONE_PAGES; first += 511)
+        for (size_t n = 1; first + n <= 3 * ZONE_PAGES; n += 700) {
+            page_id large = take(3 * ZONE_PAGES, PAGE_SIZE);
+            page_heap_give((page_id){large.n + (uint32_t)first}, n);
+            cr_assert_eq(page_heap_counts().used_pages, 3 * ZONE_PAGES - n);
+            cr_assert(page_heap_validate());
+            if (first > 0)
+                page_heap_give(large, first);
+            if (first + n < 3 * ZONE_PAGES)
+                page_heap_give((page_id){large.n + (uint32_t)(first + n)}, 3 * ZONE_PAGES - first - n);
+            cr_assert_eq(page_heap_counts().used_pages, 0);
+            check();
+        }
+}
+
+Test(page_heap, zones_that_stripes_keep_can_be_had_back)
+{
+    for (uint32_t i = 0; i < heap.stripe_count; i++) {
+        zone_id id = zone_table_take(1, 1);
+        lock_take(&heap.stripes[i].lock);
+        stripe_adopt_locked(&heap.stripes[i], zone_at(id));
+        stripe_leave(&heap.stripes[i]);
+    }
+    check();
+    release_free_zones();
+    cr_assert_eq(zone_table_take(heap.stripe_count, 1).n, 0);
+    check();
+}
+
+Test(page_heap, a_stripe_keeps_one_free_zone)
+{
+    page_id a = take(ZONE_PAGES, PAGE_SIZE), b = take(ZONE_PAGES, PAGE_SIZE);
+    struct stripe *stripe = &heap.stripes[load_relaxed(&zone_at(page_zone(a))->stripe)];
+    struct stripe *other = &heap.stripes[load_relaxed(&zone_at(page_zone(b))->stripe)];
+    page_heap_give(a, ZONE_PAGES);
+    cr_assert_eq(stripe->buckets[BUDDY_TOP_ORDER], zone_at(page_zone(a)));
+    page_heap_give(b, ZONE_PAGES);
+    cr_assert_eq(zone_is_free(page_zone(b)), stripe == other);
+    check();
+    page_heap_purge();
+    check();
+    cr_assert_eq(page_heap_counts().dirty_pages, 0);
+}
+
+// --- Growing in place.
+
+Test(page_heap, grow_takes_what_lies_behind)
+{
+    bool clean = false;
+    page_id first = take(4, 16 * PAGE_SIZE);
+    cr_assert(page_heap_grow(first, 4, 10, &clean));
+    cr_assert(clean);
+    cr_assert_eq(page_heap_counts().used_pages, 10);
+    memset(bytes_of(first), 1, 10 * PAGE_SIZE);
+    page_heap_give((page_id){first.n + 4}, 6);
+    cr_assert(page_heap_grow(first, 4, 7, &clean));
+    cr_assert_not(clean);
+    cr_assert_eq(page_heap_counts().dirty_pages, 3);
+    check();
+}
+
+Test(page_heap, grow_refuses_used_pages_and_the_ends_of_zones)
+{
+    bool clean;
+    page_id first = take(8, 16 * PAGE_SIZE), next = take(1, PAGE_SIZE);
+    cr_assert_eq(next.n, first.n + 8);
+    cr_assert_not(page_heap_grow(first, 8, 9, &clean));
+    cr_assert_not(page_heap_grow(first, 8, ZONE_PAGES + 8, &clean));
+    page_id whole = take(ZONE_PAGES, ZONE_SIZE);
+    cr_assert_not(page_heap_grow(whole, ZONE_PAGES, ZONE_PAGES + 1, &clean));
+    cr_assert_eq(page_heap_counts().used_pages, 9 + ZONE_PAGES);
+    page_id large = take(ZONE_PAGES + 1, PAGE_SIZE);
+    cr_assert(page_heap_grow(large, ZONE_PAGES + 1, 2 * ZONE_PAGES, &clean));
+    cr_assert_not(page_heap_grow(large, 2 * ZONE_PAGES, 2 * ZONE_PAGES + 1, &clean));
+    check();
+}
+
+// --- What comes while a stripe's lock is held.
+
+static struct stripe *stripe_of(page_id page)
+{
+    return &heap.stripes[load_relaxed(&zone_at(page_zone(page))->stripe)];
+}
+
+static atomic_u32 stage;
+static struct stripe *held_stripe;
+
+static void wait_for(uint32_t wanted)
+{
+    while (load_acquire(&stage) != wanted)
+        sleep_ms(1);
+}
+
+// Holds the lock from stage 1 to stage 2.
+static void *hold_stripe(void *arg)
+{
+    lock_take(&held_stripe->lock);
+    store_release(&stage, 1);
+    wait_for(2);
+    stripe_leave(held_stripe);
+    return arg;
+}
+
+static pthread_t start_holder(struct stripe *stripe)
+{
+    pthread_t thread;
+    held_stripe = stripe;
+    cr_assert_eq(pthread_create(&thread, NULL, hold_stripe, NULL), 0);
+    wait_for(1);
+    return thread;
+}
+
+Test(page_heap, what_is_given_to_a_held_stripe_waits_in_its_intake, .timeout = 60)
+{
+    page_id a = take(3, PAGE_SIZE), b = take(200, PAGE_SIZE);
+    pthread_t holder = start_holder(stripe_of(a));
+    page_heap_give(a, 3);
+    page_heap_give((page_id){b.n + 100}, 100);
+    cr_assert_not(intake_is_empty(&held_stripe->intake));
+    cr_assert_eq(held_stripe->used, 203);
+    store_release(&stage, 2);
+    pthread_join(holder, NULL);
+    cr_assert(intake_is_empty(&held_stripe->intake));
+    cr_assert_eq(held_stripe->used, 100);
+    check();
+}
+
+Test(page_heap, a_returning_block_keeps_the_head_of_its_descriptor, .timeout = 60)
+{
+    page_id page = take(3, PAGE_SIZE);
+    memset(page_descriptor(page), 0x5a, PAGE_DESCRIPTOR_BYTES);
+    pthread_t holder = start_holder(stripe_of(page));
+    page_heap_give(page, 3);
+    const unsigned char *descriptor = page_descriptor(page);
+    for (size_t i = 0; i < sizeof((struct returning *)0)->kept; i++)
+        cr_assert_eq(descriptor[i], 0x5a);
+    store_release(&stage, 2);
+    pthread_join(holder, NULL);
+    check();
+}
+
+// As in a signal handler that interrupted the thread inside the stripe.
+Test(page_heap, who_holds_a_stripe_is_served_by_others_and_gives_through_the_intake, .timeout = 60)
+{
+    page_id first = take(1, PAGE_SIZE);
+    struct stripe *own = stripe_of(first);
+    cr_assert(lock_try(&own->lock));
+    bool clean;
+    page_id other = take_from_any(1, 1, &clean, true);
+    cr_assert(other.n == NO_PAGE.n || stripe_of(other) != own);
+    page_heap_give(first, 1);
+    cr_assert_eq(own->used, 1);
+    stripe_leave(own);
+    cr_assert_eq(own->used, 0);
+    check();
+}
+
+// --- Giving memory back.
+
+Test(page_heap, purge_returns_all_free_memory)
+{
+    page_id blocks[20];
+    for (int i = 0; i < 20; i++) {
+        blocks[i] = take(10, PAGE_SIZE);
+        memset(bytes_of(blocks[i]), 7, 10 * PAGE_SIZE);
+    }
+    for (int i = 0; i < 20; i += 2)
+        page_heap_give(blocks[i], 10);
+    cr_assert_eq(page_heap_purge(), 100 * PAGE_SIZE);
+    check();
+    struct page_heap_counts counts = page_heap_counts();
+    cr_assert_eq(counts.dirty_pages, 0);
+    cr_assert_eq(counts.pages_purged, 100);
+    cr_assert_eq(counts.used_pages, 100);
+    cr_assert(reads_as_zeros(blocks[4], 10));
+    cr_assert_eq(bytes_of(blocks[5])[0], 7);
+    cr_assert_eq(page_heap_purge(), 0);
+}
+
+Test(page_heap, a_refused_purge_leaves_pages_dirty)
+{
+    page_id block = take(10, PAGE_SIZE);
+    take(1, PAGE_SIZE);
+    page_heap_give(block, 10);
+    os_fail_nth(1);
+    cr_assert_eq(page_heap_purge(), 0);
+    check();
+    cr_assert_eq(page_heap_counts().dirty_pages, 10);
+    cr_assert_eq(page_heap_purge(), 10 * PAGE_SIZE);
+    check();
+}
+
+Test(page_heap, decay_off_keeps_everything)
+{
+    page_id block = take(10, PAGE_SIZE);
+    bytes_of(block)[0] = 7;
+    page_heap_give(block, 10);
+    for (int i = 0; i < 5; i++) {
+        sleep_ms(10);
+        page_heap_decay();
+    }
+    cr_assert_eq(bytes_of(block)[0], 7);
+    cr_assert_eq(page_heap_counts().dirty_pages, 10);
+}
+
+Test(page_heap, decay_of_zero_returns_memory_at_once)
+{
+    page_id keep = take(1, PAGE_SIZE);
+    cr_assert_eq(options_set("DECAY_MS", "0"), 0);
+    for (size_t n = 1; n < 3 * ZONE_PAGES; n = n * 3 + 1) {
+        page_id block = take(n, PAGE_SIZE);
+        bytes_of(block)[0] = 7;
+        page_heap_give(block, n);
+        cr_assert_eq(bytes_of(block)[0], 0);
+        cr_assert_eq(page_heap_counts().dirty_pages, 0);
+        check();
+    }
+    page_heap_give(keep, 1);
+    cr_assert_eq(page_heap_counts().dirty_pages, 0);
+}
+
+Test(page_heap, decay_waits_for_its_time_and_not_much_longer)
+{
+    page_id young, old = take(10, PAGE_SIZE);
+    take(1, PAGE_SIZE);
+    cr_assert_eq(options_set("DECAY_MS", "200"), 0);
+    page_heap_give(old, 10);
+    bytes_of(old)[0] = 7;
+    uint64_t given = os_now_ms();
+    while (bytes_of(old)[0] == 7 && os_now_ms() - given < 10000) {
+        sleep_ms(5);
+        page_heap_decay();
+    }
+    uint64_t passed = os_now_ms() - given;
+    cr_assert_geq(passed, 150);
+    cr_assert_leq(passed, 2000);
+    young = take(20, PAGE_SIZE); // freed just before the tick: it has to see another one
+    page_heap_give(young, 20);
+    bytes_of(young)[0] = 7;
+    purge(false);
+    cr_assert_eq(bytes_of(young)[0], 7);
+    purge(false);
+    cr_assert_eq(bytes_of(young)[0], 0);
+    check();
+}
+
+// --- The limit.
+
+Test(page_heap, the_limit_counts_used_dirty_and_metadata)
+{
+    take(1, PAGE_SIZE);
+    size_t limit = meta_bytes() + 1000 * PAGE_SIZE;
+    store_relaxed(&options.limit_hard, limit);
+    page_id block = take(900, PAGE_SIZE);
+    cr_assert_eq(page_heap_take(200, PAGE_SIZE).first.n, NO_PAGE.n);
+    cr_assert_eq(page_heap_take(ZONE_PAGES + 1, PAGE_SIZE).first.n, NO_PAGE.n);
+    bool clean;
+    cr_assert_not(page_heap_grow(block, 900, 1000, &clean));
+    check();
+    page_heap_give(block, 900);
+    page_id other = take(512, 512 * PAGE_SIZE);
+    cr_assert_eq(page_heap_counts().used_pages, 513);
+    struct page_heap_counts counts = page_heap_counts();
+    cr_assert_leq((counts.used_pages + counts.dirty_pages) * PAGE_SIZE + meta_bytes(), limit);
+    page_heap_give(other, 512);
+    check();
+    store_relaxed(&options.limit_hard, 1);
+    cr_assert_eq(page_heap_take(1, PAGE_SIZE).first.n, NO_PAGE.n);
+    store_relaxed(&options.limit_hard, 0);
+    take(2000, PAGE_SIZE);
+}
+
+// --- Refusals of the kernel.
+
+// Repeats a step with the first, the second, ... call to the kernel failing, until it runs without.
+static uint32_t with_every_fault(void (*step)(void))
+{
+    uint32_t nth = 0, reached;
+    do {
+        os_fail_nth(++nth);
+        step();
+        reached = os_fallible_calls();
+        os_fail_nth(0);
+        check();
+        cr_assert_eq(page_heap_counts().used_pages, 0);
+        release_free_zones(); // so that the next round asks the kernel again
+        check();
+    } while (reached >= nth);
+    cr_assert_gt(nth, 1);
+    return nth;
+}
+
+static void take_or_not(size_t n, size_t align)
+{
+    struct page_block block = page_heap_take(n, align);
+    cr_assert(page_heap_validate());
+    if (block.first.n == NO_PAGE.n)
+        return;
+    bytes_of(block.first)[0] = bytes_of(block.first)[n * PAGE_SIZE - 1] = 1;
+    page_map_set(block.first, n, PAGE_LARGE);
+    page_map_set(block.first, n, 0);
+    page_heap_give(block.first, n);
+}
+
+static void take_small(void) { take_or_not(3, PAGE_SIZE); }
+static void take_large(void) { take_or_not(2 * ZONE_PAGES + 7, PAGE_SIZE); }
+static void take_aligned(void) { take_or_not(5, 4 * ZONE_SIZE); }
+static void take_and_purge(void)
+{
+    struct page_block block = page_heap_take(10, PAGE_SIZE);
+    if (block.first.n == NO_PAGE.n)
+        return;
+    page_heap_give(block.first, 5);
+    page_heap_purge();
+    cr_assert(page_heap_validate());
+    page_heap_give((page_id){block.first.n + 5}, 5);
+    page_heap_purge();
+}
+
+Test(page_heap, faults_while_taking_a_small_block) { with_every_fault(take_small); }
+Test(page_heap, faults_while_taking_a_large_block) { with_every_fault(take_large); }
+Test(page_heap, faults_while_taking_an_aligned_block) { with_every_fault(take_aligned); }
+Test(page_heap, faults_while_purging) { with_every_fault(take_and_purge); }
+
+// --- Many threads.
+
+enum { THREADS = 6, HELD = 40, STEPS = 3000 };
+
+struct held_block {
+    page_id first;
+    size_t n;
+    uint64_t mark;
+};
+
+static struct held_block exchanged[HELD]; // guarded by exchange_lock
+static pthread_mutex_t exchange_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void write_marks(struct held_block *block, uint64_t mark)
+{
+    block->mark = mark;
+    for (size_t i = 0; i<block->n; i += block->n> 64 ? block->n - 1 : 1)
+        *(uint64_t *)page_address((page_id){block->first.n + (uint32_t)i}) = mark + i;
+}
+
+static bool marks_are_whole(const struct held_block *block)
+{
+    for (size_t i = 0; i<block->n; i += block->n> 64 ? block->n - 1 : 1)
+        if (*(uint64_t *)page_address((page_id){block->first.n + (uint32_t)i}) != block->mark + i)
+            return false;
+    return true;
+}
+
+// Gives a block back, often in two pieces.
+static void give_some_way(struct held_block *block, uint64_t *state)
+{
+    size_t head = seeded_next(state, 2) == 0 ? block->n : 1 + seeded_next(state, block->n);
+    page_heap_give(block->first, head);
+    if (head < block->n)
+        page_heap_give((page_id){block->first.n + (uint32_t)head}, block->n - head);
+    block->n = 0;
+}
+
+static bool take_some_block(struct held_block *block, uint64_t *state)
+{
+    static const size_t kinds[] = {1, 4, 16, 64, 300, 2000, 5000};
+    size_t kind = seeded_next(state, 100);
+    size_t most = kinds[kind < 94 ? kind % 5 : 5 + kind % 2];
+    size_t align = (size_t)1 << (PAGE_SHIFT + seeded_next(state, 6));
+    block->n = 1 + seeded_next(state, most);
+    struct page_block taken = page_heap_take(block->n, align);
+    block->first = taken.first;
+    if (taken.first.n == NO_PAGE.n || (uintptr_t)page_address(taken.first) % align != 0)
+        return false;
+    if (taken.clean && *(uint64_t *)page_address(taken.first) != 0)
+        return false;
+    write_marks(block, *state);
+    return true;
+}
+
+static bool grow_some(struct held_block *block, uint64_t *state)
+{
+    bool clean;
+    size_t wanted = block->n + 1 + seeded_next(state, 20);
+    if (!page_heap_grow(block->first, block->n, wanted, &clean))
+        return true;
+    uint64_t *next = page_address((page_id){block->first.n + (uint32_t)block->n});
+    bool sound = !clean || *next == 0;
+    block->n = wanted;
+    write_marks(block, *state);
+    return sound;
+}
+
+static void exchange(struct held_block *block, uint64_t *state)
+{
+    size_t i = seeded_next(state, HELD);
+    pthread_mutex_lock(&exchange_lock);
+    struct held_block other = exchanged[i];
+    exchanged[i] = *block;
+    pthread_mutex_unlock(&exchange_lock);
+    *block = other;
+}
+
+static bool random_step(struct held_block *blocks, uint64_t *state)
+{
+    struct held_block *block = &blocks[seeded_next(state, HELD)];
+    if (block->n == 0)
+        return take_some_block(block, state);
+    if (!marks_are_whole(block))
+        return false;
+    switch (seeded_next(state, 8)) {
+    case 0:
+        return grow_some(block, state);
+    case 1:
+    case 2:
+        exchange(block, state);
+        return true;
+    default:
+        give_some_way(block, state);
+        return true;
+    }
+}
+
+static void *random_thread(void *arg)
+{
+    struct held_block blocks[HELD] = {{.n = 0}};
+    uint64_t state = *(uint64_t *)arg;
+    for (int i = 0; i < STEPS; i++) {
+        if (!random_step(blocks, &state))
+            return NULL;
+        if (i % 1000 == 999)
+            page_heap_purge();
+    }
+    for (size_t i = 0; i < HELD; i++)
+        if (blocks[i].n != 0)
+            give_some_way(&blocks[i], &state);
+    return arg;
+}
+
+static void run_random_threads(const char *name)
+{
+    pthread_t threads[THREADS];
+    uint64_t seeds[THREADS], seed = seeded_start(name);
+    for (uint64_t i = 0; i < THREADS; i++) {
+        seeds[i] = seed + i;
+        cr_assert_eq(pthread_create(&threads[i], NULL, random_thread, &seeds[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        cr_assert_eq(result, &seeds[i], "a block was damaged, shared or refused");
+    }
+    check();
+    for (size_t i = 0; i < HELD; i++)
+        if (exchanged[i].n != 0)
+            page_heap_give(exchanged[i].first, exchanged[i].n);
+    check();
+    cr_assert_eq(page_heap_counts().used_pages, 0);
+    for (uint32_t i = 0; i < heap.stripe_count; i++)
+        cr_assert_null(intake_drain(&heap.stripes[i].intake));
+}
+
+Test(page_heap, threads_take_give_and_grow, .timeout = 120)
+{
+    run_random_threads("page_heap threads");
+    page_heap_purge();
+    check();
+    cr_assert_eq(page_heap_counts().dirty_pages, 0);
+}
+
+Test(page_heap, threads_while_memory_decays_at_once, .timeout = 120)
+{
+    cr_assert_eq(options_set("DECAY_MS", "1"), 0);
+    run_random_threads("page_heap threads with decay");
+}
+
+// --- fork.
+
+static void expect_child(int (*what)(void))
+{
+    int status = 0;
+    pid_t child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        alarm(30);
+        _exit(what());
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0, "status %x", (unsigned)status);
+}
+
+static page_id kept, left;
+
+static int child_uses_heap(void)
+{
+    for (size_t n = 1; n < 3 * ZONE_PAGES; n = 3 * n + 1) {
+        struct page_block block = page_heap_take(n, PAGE_SIZE);
+        if (block.first.n == NO_PAGE.n || !page_heap_validate())
+            return 1;
+        bytes_of(block.first)[n * PAGE_SIZE - 1] = 1;
+        page_heap_give(block.first, n);
+    }
+    page_heap_purge();
+    return page_heap_validate() ? 0 : 2;
+}
+
+// The handler that the heap registered has run page_heap_after_fork already.
+static int child_of_held_stripe(void)
+{
+    if (!page_heap_validate() || load_relaxed(&held_stripe->lock.word) != 0)
+        return 3;
+    page_heap_after_fork(); // again: it may not do harm where nothing is to be mended
+    if (bytes_of(kept)[0] != 9 || bytes_of(kept)[100 * PAGE_SIZE - 1] != 9)
+        return 4;
+    if (page_heap_counts().used_pages != 100)
+        return 5;
+    page_heap_give(kept, 100);
+    return page_heap_counts().used_pages != 0 ? 6 : child_uses_heap();
+}
+
+// Stops with the zone's buddy state, its counts and the stripe's lists half changed.
+static void *break_stripe(void *arg)
+{
+    struct zone *zone = zone_at(page_zone(kept));
+    struct stripe *stripe = held_stripe;
+    lock_take(&stripe->lock);
+    struct buddy buddy = zone->buddy;
+    struct zone *bucket = stripe->buckets[zone->bucket];
+    uint32_t dirty_pages = zone->dirty_pages;
+    memset(&zone->buddy, 0xa5, sizeof buddy);
+    zone->dirty_pages = 7;
+    stripe->used += 1000;
+    stripe->buckets[zone->bucket] = NULL;
+    store_release(&stage, 1);
+    wait_for(2);
+    zone->buddy = buddy;
+    zone->dirty_pages = dirty_pages;
+    stripe->used -= 1000;
+    stripe->buckets[zone->bucket] = bucket;
+    stripe_leave(stripe);
+    return arg;
+}
+
+static void take_kept(void)
+{
+    kept = take(100, PAGE_SIZE);
+    memset(bytes_of(kept), 9, 100 * PAGE_SIZE);
+    left = take(100, PAGE_SIZE);
+}
+
+Test(page_heap, child_is_whole_where_a_vanished_thread_held_a_stripe, .timeout = 60)
+{
+    take_kept();
+    pthread_t holder = start_holder(stripe_of(kept));
+    page_heap_give(left, 100); // waits in the intake
+    expect_child(child_of_held_stripe);
+    store_release(&stage, 2);
+    pthread_join(holder, NULL);
+    cr_assert_eq(page_heap_counts().used_pages, 100);
+    check();
+}
+
+Test(page_heap, child_is_whole_where_a_vanished_thread_was_changing_a_stripe, .timeout = 60)
+{
+    pthread_t thread;
+    take_kept();
+    page_heap_give(left, 100);
+    held_stripe = stripe_of(kept);
+    cr_assert_eq(pthread_create(&thread, NULL, break_stripe, NULL), 0);
+    wait_for(1);
+    expect_child(child_of_held_stripe);
+    store_release(&stage, 2);
+    pthread_join(thread, NULL);
+    check();
+}
+
+static int child_of_own_stripe(void)
+{
+    if (!lock_is_mine(&held_stripe->lock))
+        return 7;
+    stripe_leave(held_stripe);
+    return page_heap_counts().used_pages != 100 ? 8 : child_uses_heap();
+}
+
+Test(page_heap, child_keeps_a_stripe_that_the_forking_thread_held, .timeout = 60)
+{
+    take_kept();
+    held_stripe = stripe_of(kept);
+    lock_take(&held_stripe->lock);
+    page_heap_give(left, 100);
+    expect_child(child_of_own_stripe);
+    stripe_leave(held_stripe);
+    cr_assert_eq(page_heap_counts().used_pages, 100);
+    check();
+}
+
+static atomic_u32 stop;
+
+static void *take_and_give(void *arg)
+{
+    uint64_t state = *(uint64_t *)arg;
+    struct held_block blocks[HELD] = {{.n = 0}};
+    while (load_relaxed(&stop) == 0)
+        if (!random_step(blocks, &state))
+            return NULL;
+    for (size_t i = 0; i < HELD; i++)
+        if (blocks[i].n != 0)
+            give_some_way(&blocks[i], &state);
+    return arg;
+}
+
+Test(page_heap, children_of_busy_threads_are_whole, .timeout = 120)
+{
+    pthread_t threads[3];
+    uint64_t seeds[3], seed = seeded_start("page_heap fork");
+    for (uint64_t i = 0; i < 3; i++) {
+        seeds[i] = seed + i;
+        cr_assert_eq(pthread_create(&threads[i], NULL, take_and_give, &seeds[i]), 0);
+    }
+    for (int i = 0; i < (TARN_TSAN ? 10 : 60); i++)
+        expect_child(child_uses_heap);
+    store_relaxed(&stop, 1);
+    for (int i = 0; i < 3; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        cr_assert_eq(result, &seeds[i]);
+    }
+    check();
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+#include "buddy/zone.h"
+
+#include "seeded.h"
+#include <criterion/criterion.h>
+#include <string.h>
+
+static struct zone zone;
+static bool used[ZONE_PAGES], dirty[ZONE_PAGES], aged[ZONE_PAGES]; // the model
+
+static void init(void) { zone_init(&zone, (zone_id){7}); }
+
+TestSuite(zone, .init = init);
+
+static void check(void)
+{
+    size_t used_pages = 0, dirty_pages = 0;
+    cr_assert(zone_validate(&zone));
+    for (size_t i = 0; i < ZONE_PAGES; i++) {
+        if (bits_test(zone.used, i) != used[i] || bits_test(zone.dirty, i) != dirty[i] ||
+            bits_test(zone.aged, i) != aged[i])
+            cr_assert_fail("page %zu", i);
+        used_pages += used[i];
+        dirty_pages += dirty[i];
+    }
+    cr_assert_eq(zone.used_pages, used_pages);
+    cr_assert_eq(zone.dirty_pages, dirty_pages);
+}
+
+static bool any(const bool *pages, size_t first, size_t n) { return memchr(pages + first, true, n) != NULL; }
+
+static void note_taken(size_t first, size_t n, bool clean)
+{
+    cr_assert_not(any(used, first, n));
+    cr_assert_eq(clean, !any(dirty, first, n));
+    memset(used + first, true, n);
+    memset(dirty + first, false, n);
+    memset(aged + first, false, n);
+}
+
+static size_t take(size_t n, size_t align)
+{
+    bool clean;
+    size_t first = zone_take(&zone, n, align, &clean);
+    if (first != BUDDY_NONE) {
+        cr_assert_eq(first % align, 0);
+        note_taken(first, n, clean);
+    }
+    return first;
+}
+
+static bool take_at(size_t first, size_t n)
+{
+    bool clean;
+    bool taken = zone_take_at(&zone, first, n, &clean);
+    cr_assert_eq(taken, !any(used, first, n));
+    if (taken)
+        note_taken(first, n, clean);
+    return taken;
+}
+
+static void give(size_t first, size_t n, bool is_dirty)
+{
+    zone_give(&zone, first, n, is_dirty);
+    memset(used + first, false, n);
+    memset(dirty + first, is_dirty, n);
+}
+
+static void age(void)
+{
+    zone_age(&zone);
+    memcpy(aged, dirty, sizeof aged);
+}
+
+Test(zone, starts_free_clean_and_alone)
+{
+    check();
+    cr_assert_eq(zone.id.n, 7);
+    cr_assert_eq(zone.bucket, UNLISTED);
+    cr_assert_eq(load_relaxed(&zone.stripe), NO_STRIPE);
+    cr_assert_eq(buddy_free_pages(&zone.buddy), ZONE_PAGES);
+}
+
+Test(zone, fresh_pages_are_clean_and_used_ones_come_back_dirty)
+{
+    bool clean;
+    cr_assert_eq(zone_take(&zone, 10, 1, &clean), 0);
+    cr_assert(clean);
+    zone_give(&zone, 0, 10, true);
+    cr_assert_eq(zone.dirty_pages, 10);
+    cr_assert_eq(zone_take(&zone, 16, 1, &clean), 0);
+    cr_assert_not(clean, "one dirty page makes a block dirty");
+    zone_give(&zone, 0, 16, false);
+    cr_assert_eq(zone_take(&zone, 16, 1, &clean), 0);
+    cr_assert(clean);
+}
+
+Test(zone, take_at_takes_all_or_nothing)
+{
+    cr_assert(take_at(100, 50));
+    check();
+    cr_assert_not(take_at(149, 1));
+    cr_assert_not(take_at(90, 11));
+    cr_assert_not(take_at(149, 100));
+    check();
+    cr_assert(take_at(90, 10));
+    cr_assert(take_at(150, ZONE_PAGES - 150));
+    check();
+}
+
+Test(zone, a_full_zone_has_nothing)
+{
+    cr_assert_eq(take(ZONE_PAGES, 1), 0);
+    cr_assert_eq(take(1, 1), BUDDY_NONE);
+    cr_assert_not(take_at(5, 1));
+    check();
+}
+
+static bool model_purgeable(size_t from, bool all, size_t *first, size_t *n)
+{
+    const bool *wanted = all ? dirty : aged;
+    for (size_t hit = from; hit < ZONE_PAGES; hit++) {
+        if (!wanted[hit])
+            continue;
+        size_t end = hit;
+        while (hit > from && dirty[hit - 1])
+            hit--;
+        while (end < ZONE_PAGES && dirty[end])
+            end++;
+        *first = hit;
+        *n = end - hit;
+        return true;
+    }
+    return false;
+}
+
+static void check_purgeable(bool all)
+{
+    size_t from = 0, first, n, model_first, model_n;
+    while (model_purgeable(from, all, &model_first, &model_n)) {
+        cr_assert(zone_find_purgeable(&zone, from, 1, all, &first, &n));
+        cr_assert_eq(first, model_first);
+        cr_assert_eq(n, model_n);
+        from = first + n;
+    }
+    cr_assert_not(zone_find_purgeable(&zone, from, 1, all, &first, &n));
+}
+
+static void expect_purgeable(size_t from, size_t unit, bool all, size_t first, size_t n)
+{
+    size_t found, length;
+    cr_assert(zone_find_purgeable(&zone, from, unit, all, &found, &length));
+    cr_assert_eq(found, first);
+    cr_assert_eq(length, n);
+}
+
+Test(zone, purgeable_runs_reach_over_younger_dirty_neighbours)
+{
+    size_t first, n;
+    take_at(0, ZONE_PAGES);
+    give(100, 10, true);
+    cr_assert_not(zone_find_purgeable(&zone, 0, 1, false, &first, &n), "nothing is aged yet");
+    expect_purgeable(0, 1, true, 100, 10);
+    age();
+    give(95, 5, true);
+    give(110, 7, true);
+    expect_purgeable(0, 1, false, 95, 22);
+    expect_purgeable(98, 1, false, 98, 19);
+    cr_assert_not(zone_find_purgeable(&zone, 112, 1, false, &first, &n));
+    expect_purgeable(112, 1, true, 112, 5);
+    give(ZONE_PAGES - 3, 3, true);
+    expect_purgeable(117, 1, true, ZONE_PAGES - 3, 3);
+    check();
+}
+
+Test(zone, purgeable_runs_keep_to_the_kernels_pages)
+{
+    size_t first, n;
+    take_at(0, ZONE_PAGES);
+    give(101, 10, true); // 101..110 holds 104..107
+    expect_purgeable(0, 4, true, 104, 4);
+    give(201, 6, true); // 201..206 holds no whole four
+    give(302, 2, true);
+    give(403, 9, true);
+    expect_purgeable(108, 4, true, 404, 8);
+    cr_assert_not(zone_find_purgeable(&zone, 412, 4, true, &first, &n));
+}
+
+Test(zone, taken_pages_are_no_longer_aged)
+{
+    take_at(0, ZONE_PAGES);
+    give(100, 10, true);
+    age();
+    cr_assert(take_at(104, 2));
+    give(104, 2, true);
+    check();
+    expect_purgeable(0, 1, false, 100, 10);
+    cr_assert_not(bits_test(zone.aged, 104));
+}
+
+static void random_step(uint64_t *state)
+{
+    size_t n = 1 + seeded_next(state, (size_t)1 << seeded_next(state, BUDDY_TOP_ORDER));
+    size_t first = seeded_next(state, ZONE_PAGES - n + 1);
+    switch (seeded_next(state, 8)) {
+    case 0:
+        take(n, (size_t)1 << seeded_next(state, 8));
+        break;
+    case 1:
+        age();
+        break;
+    case 2:
+    case 3:
+        take_at(first, n);
+        break;
+    default:
+        while (n > 0 && memchr(used + first, false, n) != NULL)
+            n--;
+        if (n > 0)
+            give(first, n, seeded_next(state, 4) != 0);
+    }
+}
+
+Test(zone, random_steps_agree_with_the_model, .timeout = 120)
+{
+    uint64_t state = seeded_start("zone random");
+    for (int i = 0; i < 3000; i++) {
+        random_step(&state);
+        check();
+        check_purgeable(i % 2 == 0);
+    }
+}
+
+Test(zone, repair_needs_only_the_used_bits)
+{
+    uint64_t state = seeded_start("zone repair");
+    for (int round = 0; round < 30; round++) {
+        for (int i = 0; i < 50; i++)
+            random_step(&state);
+        memset(&zone.buddy, 0x5a, sizeof zone.buddy);
+        memset(zone.dirty, (int)seeded_next(&state, 256), sizeof zone.dirty);
+        memset(zone.aged, 0xff, sizeof zone.aged);
+        zone.used_pages = zone.dirty_pages = 12345;
+        zone_repair(&zone);
+        for (size_t i = 0; i < ZONE_PAGES; i++) {
+            dirty[i] = !used[i];
+            aged[i] = false;
+        }
+        check();
+    }
+}
+
+Test(zone, validate_finds_broken_states)
+{
+    static struct zone whole;
+    take(100, 1);
+    take(30, 1);
+    give(10, 20, true);
+    age();
+    check();
+    whole = zone;
+#define EXPECT_BROKEN(step)                                                                                  \
+    step;                                                                                                    \
+    cr_assert_not(zone_validate(&zone), #step);                                                              \
+    zone = whole
+    EXPECT_BROKEN(zone.used_pages++);
+    EXPECT_BROKEN(zone.dirty_pages--);
+    EXPECT_BROKEN((bits_set_range(zone.dirty, 5, 1), zone.dirty_pages++));
+    EXPECT_BROKEN(bits_set_range(zone.aged, 1000, 1));
+    EXPECT_BROKEN((bits_clear_range(zone.used, 5, 1), zone.used_pages--));
+    EXPECT_BROKEN((bits_set_range(zone.used, 1000, 1), zone.used_pages++));
+    EXPECT_BROKEN(zone.buddy.free[0]++);
+    cr_assert(zone_validate(&zone));
+}
