@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-// Weak: older C libraries do not have these, and then the program says so with exit status 77.
+// Weak: older C libraries do not have these, and without them a program ends with status 77.
 void free_sized(void *p, size_t size) __attribute__((weak));
 void free_aligned_sized(void *p, size_t alignment, size_t size) __attribute__((weak));
 

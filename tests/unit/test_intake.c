@@ -42,6 +42,7 @@ static void push(unsigned number)
 Test(intake, starts_empty)
 {
     cr_assert(intake_is_empty(&intake));
+    cr_assert(intake_is_drained(&intake));
     cr_assert_null(intake_drain(&intake));
     cr_assert_null(intake_drain_after_fork(&intake));
 }
@@ -66,12 +67,14 @@ Test(intake, is_empty_counts_from_the_start_of_the_last_drain)
     cr_assert_not(intake_is_empty(&intake));
     cr_assert_not_null(intake_drain(&intake));
     cr_assert(intake_is_empty(&intake));
+    cr_assert_not(intake_is_drained(&intake));
     push(3);
     cr_assert_not(intake_is_empty(&intake));
     cr_assert_not_null(intake_drain(&intake));
     cr_assert_not_null(intake_drain(&intake));
     cr_assert_null(intake_drain(&intake));
     cr_assert(intake_is_empty(&intake));
+    cr_assert(intake_is_drained(&intake));
 }
 
 Test(intake, a_drained_node_can_be_pushed_again)

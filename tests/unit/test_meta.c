@@ -78,18 +78,24 @@ Test(meta, refusal_is_null_and_passes)
     }
 }
 
+enum { THREADS = 4, BLOCKS = 4000, BLOCK = 40 };
+static atomic_u32 ready;
+
 static void *fill_blocks(void *arg)
 {
     unsigned char sign = *(unsigned char *)arg;
-    unsigned char *blocks[500];
-    for (int i = 0; i < 500; i++) {
-        blocks[i] = meta_alloc(333, 1);
-        if (blocks[i] == NULL || !is_zero(blocks[i], 333))
+    unsigned char *blocks[BLOCKS];
+    fetch_add_relaxed(&ready, 1);
+    while (load_relaxed(&ready) != THREADS)
+        os_yield();
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = meta_alloc(BLOCK, 1);
+        if (blocks[i] == NULL || !is_zero(blocks[i], BLOCK))
             return NULL;
-        memset(blocks[i], sign, 333);
+        memset(blocks[i], sign, BLOCK);
     }
-    for (int i = 0; i < 500; i++)
-        for (int at = 0; at < 333; at++)
+    for (int i = 0; i < BLOCKS; i++)
+        for (int at = 0; at < BLOCK; at++)
             if (blocks[i][at] != sign)
                 return NULL;
     return arg;
@@ -97,11 +103,11 @@ static void *fill_blocks(void *arg)
 
 Test(meta, threads_get_different_blocks)
 {
-    pthread_t threads[4];
-    unsigned char signs[4] = {1, 2, 3, 4};
-    for (int i = 0; i < 4; i++)
+    pthread_t threads[THREADS];
+    unsigned char signs[THREADS] = {1, 2, 3, 4};
+    for (int i = 0; i < THREADS; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, fill_blocks, &signs[i]), 0);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < THREADS; i++) {
         void *result;
         pthread_join(threads[i], &result);
         cr_assert_eq(result, &signs[i]);

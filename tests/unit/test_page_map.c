@@ -114,6 +114,21 @@ Test(page_map, less_is_taken_where_there_is_no_room_for_entries)
     cr_assert(page_map_open_zone((zone_id){0}));
 }
 
+Test(page_map, where_too_little_can_be_reserved_the_window_is_an_interval)
+{
+    os_fail_nth(2); // half of this is not worth having
+    start(4 * GIB);
+    cr_assert_not(page_map_is_reserved());
+    cr_assert_eq(page_entry((page_id){(uint32_t)page_map.pages - 1}), 0);
+}
+
+Test(page_map, an_interval_surrounds_the_place_of_the_next_mappings)
+{
+    start(2 * GIB);
+    for (int i = 0; i < 8; i++)
+        cr_assert_neq(page_of(os_map(ZONE_SIZE)).n, NO_PAGE.n);
+}
+
 Test(page_map, more_than_the_kernel_has_is_halved_until_it_fits)
 {
     start(1024 * TIB);
@@ -160,19 +175,33 @@ Test(page_map, an_opening_may_be_refused)
     cr_assert(page_map_open_zone((zone_id){4}));
 }
 
+static void start_under_limit(size_t bytes)
+{
+    struct rlimit limit = {bytes, bytes};
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    start(TIB);
+    cr_assert_not(page_map_is_reserved());
+    cr_assert_geq(page_map.pages * PAGE_SIZE, 2 * bytes);
+}
+
 Test(page_map, under_an_address_space_limit_nothing_is_reserved_ahead)
 {
 #if TARN_TSAN || defined(__SANITIZE_ADDRESS__)
     cr_skip_test("a sanitizer needs more address space than that");
 #else
-    struct rlimit limit = {GIB, GIB};
-    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
-    start(TIB);
-    cr_assert_not(page_map_is_reserved());
-    cr_assert_geq(page_map.pages * PAGE_SIZE, 2 * GIB);
+    start_under_limit(64 * GIB);
+#endif
+}
+
+Test(page_map, under_an_address_space_limit_most_of_it_is_of_use)
+{
+#if TARN_TSAN || defined(__SANITIZE_ADDRESS__)
+    cr_skip_test("a sanitizer needs more address space than that");
+#else
     size_t zones = 0;
+    start_under_limit(GIB);
     for (uint32_t n = 0; n < page_map_zones(); n++)
         zones += os_reserve_at(zone_address((zone_id){n}), ZONE_SIZE);
-    cr_assert_geq(zones, 16); // at least half of the limit is of use
+    cr_assert_geq(zones, GIB / ZONE_SIZE * 3 / 4);
 #endif
 }

@@ -307,6 +307,19 @@ Test(zone_table, faults_leave_an_interval_whole)
     check_faults();
 }
 
+// A zone whose memory was refused does not keep its address either.
+Test(zone_table, faults_do_not_use_up_an_interval)
+{
+    start_interval();
+    zone_id lowest = zone_table_take(3, 2);
+    cr_assert_neq(lowest.n, NO_ZONE.n);
+    for (size_t i = 0; i < 3; i++)
+        zone_table_give(id(lowest.n + i));
+    for (uint32_t nth = 1; take_with_fault(nth, 3); nth++)
+        continue;
+    cr_assert_eq(zone_table_take(3, 2).n, lowest.n);
+}
+
 static void refuse_start(uint32_t nth)
 {
     meta_init();
@@ -332,6 +345,7 @@ Test(zone_table, where_nothing_is_reserved_a_free_zone_gives_its_address_back)
     cr_assert_eq(zone_table_counts().opened_zones, 0);
     cr_assert_not(zone_table_take_at(zone));
     cr_assert_eq(take().n, zone.n);
+    cr_assert_eq(zone_at(zone)->dirty_pages, 0);
     cr_assert(is_zero((unsigned char *)zone_address(zone), ZONE_SIZE));
     check();
 }
@@ -443,6 +457,19 @@ Test(zone_table, child_is_whole_where_a_vanished_thread_held_the_lock, .timeout 
     store_release(&held, 2);
     pthread_join(thread, NULL);
     check();
+}
+
+Test(zone_table, after_fork_nothing_changes_where_nobody_held_the_lock)
+{
+    start_reserved();
+    zone_table_take(3, 1);
+    dirty(id(1));
+    zone_table_give(id(0));
+    zone_table_give(id(1));
+    zone_table_after_fork();
+    check();
+    cr_assert_eq(zone_table_counts().free_dirty_pages, 20);
+    cr_assert_eq(take().n, 0);
 }
 
 static int keeps_own_lock(void)
