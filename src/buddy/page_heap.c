@@ -235,8 +235,13 @@ static page_id take_from_new_zone(size_t n, size_t align, bool *clean)
     if (id.n == NO_ZONE.n)
         return NO_PAGE;
     struct stripe *self = enter_for_new_zone();
-    stripe_adopt_locked(self, zone_at(id));
     page_id page = stripe_take_locked(self, n, align, clean);
+    if (page.n == NO_PAGE.n) {
+        stripe_adopt_locked(self, zone_at(id));
+        page = stripe_take_locked(self, n, align, clean);
+    } else { // another thread has brought a zone meanwhile; ours would lie here unused
+        zone_table_give(id);
+    }
     stripe_leave(self);
     return page;
 }
@@ -298,8 +303,8 @@ static void release_free_zones(void)
         if (lock_is_mine(&stripe->lock))
             continue;
         lock_take(&stripe->lock);
-        struct zone *zone = stripe->buckets[BUDDY_TOP_ORDER];
-        if (zone != NULL) {
+        struct zone *zone;
+        while ((zone = stripe->buckets[BUDDY_TOP_ORDER]) != NULL) { // after a fork there may be several
             stripe_abandon_locked(stripe, zone);
             zone_table_give(zone->id);
         }
@@ -480,7 +485,8 @@ void page_heap_decay(void)
     if (period < 0)
         return;
     uint64_t now = os_now_ms(), last = load_relaxed(&heap.last_decay_ms);
-    if (now - last >= (uint64_t)period && cas_weak_relaxed(&heap.last_decay_ms, &last, now))
+    // Another thread may have moved `last` past the time that we read.
+    if (now >= last + (uint64_t)period && cas_weak_relaxed(&heap.last_decay_ms, &last, now))
         purge(period == 0);
 }
 

@@ -12,7 +12,6 @@
 static _Thread_local char here;
 
 // The local storage of two threads is more than two pages and less than 8 TiB apart.
-// apart.
 uint32_t thread_key(void) { return (uint32_t)((uintptr_t)&here >> 12) << 1 | 2; }
 
 #if TARN_VALIDATE

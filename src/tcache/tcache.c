@@ -214,7 +214,7 @@ static void maintain(void)
         adopt_orphans();
     int64_t period = load_relaxed(&options.decay_ms);
     uint64_t now = os_now_ms(), last = load_relaxed(&last_trim_ms);
-    if (period < 0 || now - last < max_size((size_t)period, 100) ||
+    if (period < 0 || now < last + max_size((size_t)period, 100) ||
         !cas_weak_relaxed(&last_trim_ms, &last, now))
         return;
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)

@@ -65,6 +65,7 @@ Test(intake, is_empty_counts_from_the_start_of_the_last_drain)
     push(1);
     push(2);
     cr_assert_not(intake_is_empty(&intake));
+    cr_assert_not(intake_is_drained(&intake));
     cr_assert_not_null(intake_drain(&intake));
     cr_assert(intake_is_empty(&intake));
     cr_assert_not(intake_is_drained(&intake));

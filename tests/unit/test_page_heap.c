@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Includes the source to hold the locks that only it knows.
+// Includes the sources to hold the locks that only they know, and to come in between an unlock and what
+// follows it.
+#include "core/atomics.h"
+static void after_unlock(void);
+#define fence_after_exchange() after_unlock()
 #include "buddy/page_heap.c"
+#undef fence_after_exchange
+// Inlined into the page heap, its NULL for a zone that was never taken makes gcc warn of stores there.
+__attribute__((noinline)) struct zone *zone_at(zone_id zone);
+#include "buddy/zone_table.c"
 
 #include "core/init.h"
 #include "core/tsan.h"
@@ -8,6 +16,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -184,6 +193,20 @@ Test(page_heap, large_blocks_are_dirty_when_any_zone_of_theirs_is)
     check();
 }
 
+Test(page_heap, a_dirty_last_zone_makes_a_large_block_dirty)
+{
+    bool clean;
+    zone_id first = zone_table_take(2, 1), last = {first.n + 1};
+    cr_assert(zone_take_at(zone_at(last), 3, 1, &clean));
+    zone_give(zone_at(last), 3, 1, true);
+    zone_table_give(first);
+    zone_table_give(last);
+    struct page_block block = page_heap_take(ZONE_PAGES + 5, PAGE_SIZE);
+    cr_assert_eq(page_zone(block.first).n, first.n);
+    cr_assert_not(block.clean);
+    check();
+}
+
 Test(page_heap, a_large_block_may_be_broken_anywhere)
 {
     for (size_t first = 0; first < 3 * ZONE_PAGES; first += 511)
@@ -201,14 +224,19 @@ Test(page_heap, a_large_block_may_be_broken_anywhere)
         }
 }
 
+static void give_free_zone_to(struct stripe *stripe)
+{
+    struct zone *zone = zone_at(zone_table_take(1, 1));
+    cr_assert_not_null(zone);
+    lock_take(&stripe->lock);
+    stripe_adopt_locked(stripe, zone);
+    stripe_leave(stripe);
+}
+
 Test(page_heap, zones_that_stripes_keep_can_be_had_back)
 {
-    for (uint32_t i = 0; i < heap.stripe_count; i++) {
-        zone_id id = zone_table_take(1, 1);
-        lock_take(&heap.stripes[i].lock);
-        stripe_adopt_locked(&heap.stripes[i], zone_at(id));
-        stripe_leave(&heap.stripes[i]);
-    }
+    for (uint32_t i = 0; i < heap.stripe_count; i++)
+        give_free_zone_to(&heap.stripes[i]);
     check();
     release_free_zones();
     cr_assert_eq(zone_table_take(heap.stripe_count, 1).n, 0);
@@ -320,10 +348,58 @@ Test(page_heap, a_returning_block_keeps_the_head_of_its_descriptor, .timeout = 6
     pthread_t holder = start_holder(stripe_of(page));
     page_heap_give(page, 3);
     const unsigned char *descriptor = page_descriptor(page);
-    for (size_t i = 0; i < sizeof((struct returning *)0)->kept; i++)
+    for (size_t i = 0; i < 32; i++)
         cr_assert_eq(descriptor[i], 0x5a);
     store_release(&stage, 2);
     pthread_join(holder, NULL);
+    check();
+}
+
+static void *release_after_a_while(void *arg)
+{
+    sleep_ms(200);
+    store_release(&stage, 2);
+    return arg;
+}
+
+Test(page_heap, a_held_stripe_is_waited_for_rather_than_a_zone_opened, .timeout = 60)
+{
+    pthread_t releaser;
+    page_id first = take(1, PAGE_SIZE);
+    pthread_t holder = start_holder(stripe_of(first));
+    cr_assert_eq(pthread_create(&releaser, NULL, release_after_a_while, NULL), 0);
+    page_id next = take(1, PAGE_SIZE);
+    pthread_join(holder, NULL);
+    pthread_join(releaser, NULL);
+    cr_assert_eq(next.n, first.n + 1);
+    cr_assert_eq(zone_table_counts().opened_zones, 1);
+    check();
+}
+
+static page_id late; // given by a thread that found the lock held, but after the holder's last look
+
+static void after_unlock(void)
+{
+    fence_after_exchange();
+    if (late.n == 0)
+        return;
+    struct returning *block = page_descriptor(late);
+    block->first = late;
+    block->n = 10;
+    late.n = 0;
+    intake_push(&held_stripe->intake, &block->node);
+}
+
+Test(page_heap, what_comes_as_the_holder_leaves_is_not_left_behind)
+{
+    page_id first = take(1, PAGE_SIZE), block = take(10, PAGE_SIZE);
+    held_stripe = stripe_of(block);
+    cr_assert_eq(held_stripe, stripe_of(first));
+    late = block;
+    page_heap_give(first, 1);
+    cr_assert_eq(late.n, 0);
+    cr_assert(intake_is_drained(&held_stripe->intake));
+    cr_assert_eq(held_stripe->used, 0);
     check();
 }
 
@@ -432,6 +508,47 @@ Test(page_heap, decay_waits_for_its_time_and_not_much_longer)
     check();
 }
 
+static void let_the_period_pass(void)
+{
+    store_relaxed(&heap.last_decay_ms, os_now_ms() - 5000);
+    page_heap_decay();
+}
+
+Test(page_heap, memory_decays_in_the_second_period_after_it_was_freed)
+{
+    page_id in_stripe = take(10, PAGE_SIZE), large = take(2 * ZONE_PAGES, PAGE_SIZE);
+    take(1, PAGE_SIZE);
+    cr_assert_eq(options_set("DECAY_MS", "3000"), 0);
+    page_heap_give(in_stripe, 10);
+    page_heap_give(large, 2 * ZONE_PAGES);
+    bytes_of(in_stripe)[0] = bytes_of(large)[0] = 7;
+    let_the_period_pass();
+    cr_assert_eq(bytes_of(in_stripe)[0], 7);
+    cr_assert_eq(bytes_of(large)[0], 7);
+    page_heap_decay(); // the next period has only begun
+    cr_assert_eq(bytes_of(in_stripe)[0], 7);
+    let_the_period_pass();
+    cr_assert_eq(bytes_of(in_stripe)[0], 0);
+    cr_assert_eq(bytes_of(large)[0], 0);
+    cr_assert_eq(page_heap_counts().dirty_pages, 0);
+    check();
+}
+
+Test(page_heap, a_clock_read_before_another_threads_turn_brings_no_second_turn)
+{
+    page_id block = take(10, PAGE_SIZE);
+    take(1, PAGE_SIZE);
+    page_heap_give(block, 10);
+    bytes_of(block)[0] = 7;
+    cr_assert_eq(options_set("DECAY_MS", "1000"), 0);
+    purge(false); // the other thread's turn: what is free is aged from now on
+    uint64_t turn = os_now_ms() + 50;
+    store_relaxed(&heap.last_decay_ms, turn);
+    page_heap_decay();
+    cr_assert_eq(load_relaxed(&heap.last_decay_ms), turn);
+    cr_assert_eq(bytes_of(block)[0], 7);
+}
+
 // --- The limit.
 
 Test(page_heap, the_limit_counts_used_dirty_and_metadata)
@@ -456,6 +573,60 @@ Test(page_heap, the_limit_counts_used_dirty_and_metadata)
     cr_assert_eq(page_heap_take(1, PAGE_SIZE).first.n, NO_PAGE.n);
     store_relaxed(&options.limit_hard, 0);
     take(2000, PAGE_SIZE);
+}
+
+// --- Where address space is short.
+
+static atomic_u32 arrived;
+
+static void *take_one_page_with_others(void *arg)
+{
+    struct page_block *block = arg;
+    fetch_add_relaxed(&arrived, 1);
+    while (load_relaxed(&arrived) % 4 != 0)
+        os_yield();
+    *block = page_heap_take(1, PAGE_SIZE);
+    return NULL;
+}
+
+static void start_limited(void)
+{
+#if !TARN_TSAN && !defined(__SANITIZE_ADDRESS__) // those need more than that
+    struct rlimit limit = {GIB, GIB};
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+#endif
+    setenv("TARN_STRIPES", "1", 1);
+    setenv("TARN_DECAY_MS", "-1", 1);
+    cr_assert(heap_start());
+}
+
+static size_t free_zones_in_stripes(void)
+{
+    size_t zones = 0;
+    for (uint32_t i = 0; i < heap.stripe_count; i++)
+        for (struct zone *zone = heap.stripes[i].buckets[BUDDY_TOP_ORDER]; zone != NULL; zone = zone->next)
+            zones++;
+    return zones;
+}
+
+Test(page_heap_limited, threads_that_open_zones_at_once_leave_none_unused, .init = start_limited,
+     .timeout = 60)
+{
+    pthread_t threads[4];
+    struct page_block blocks[4];
+    for (int round = 0; round < 50; round++) {
+        for (int i = 0; i < 4; i++)
+            cr_assert_eq(pthread_create(&threads[i], NULL, take_one_page_with_others, &blocks[i]), 0);
+        for (int i = 0; i < 4; i++)
+            pthread_join(threads[i], NULL);
+        for (int i = 0; i < 4; i++)
+            page_heap_give(blocks[i].first, 1);
+        check();
+        cr_assert_leq(free_zones_in_stripes(), page_map_is_reserved() ? 1 : 0, "round %d", round);
+        release_free_zones(); // all begin without a zone again
+        cr_assert_eq(free_zones_in_stripes(), 0);
+        cr_assert_eq(zone_table_counts().opened_zones, 0);
+    }
 }
 
 // --- Refusals of the kernel.
@@ -637,14 +808,14 @@ static void run_random_threads(const char *name)
         pthread_join(threads[i], &result);
         cr_assert_eq(result, &seeds[i], "a block was damaged, shared or refused");
     }
+    for (uint32_t i = 0; i < heap.stripe_count; i++)
+        cr_assert(intake_is_empty(&heap.stripes[i].intake), "a block was left behind");
     check();
     for (size_t i = 0; i < HELD; i++)
         if (exchanged[i].n != 0)
             page_heap_give(exchanged[i].first, exchanged[i].n);
     check();
     cr_assert_eq(page_heap_counts().used_pages, 0);
-    for (uint32_t i = 0; i < heap.stripe_count; i++)
-        cr_assert_null(intake_drain(&heap.stripes[i].intake));
 }
 
 Test(page_heap, threads_take_give_and_grow, .timeout = 120)
@@ -778,6 +949,62 @@ Test(page_heap, child_keeps_a_stripe_that_the_forking_thread_held, .timeout = 60
     expect_child(child_of_own_stripe);
     stripe_leave(held_stripe);
     cr_assert_eq(page_heap_counts().used_pages, 100);
+    check();
+}
+
+static void *hold_zone_table(void *arg)
+{
+    lock_take(&table.lock);
+    uint64_t free_dirty = table.free_dirty;
+    table.free_dirty = 12345;
+    store_release(&stage, 1);
+    wait_for(2);
+    table.free_dirty = free_dirty;
+    lock_drop(&table.lock);
+    return arg;
+}
+
+static int child_of_held_zone_table(void)
+{
+    struct page_heap_counts counts = page_heap_counts();
+    if (counts.opened_pages != counts.used_pages + counts.dirty_pages + counts.clean_pages)
+        return 9;
+    return counts.used_pages != 200 ? 10 : child_uses_heap();
+}
+
+Test(page_heap, child_is_whole_where_a_vanished_thread_held_the_zone_table, .timeout = 60)
+{
+    pthread_t thread;
+    take_kept();
+    page_heap_give(take(2 * ZONE_PAGES, PAGE_SIZE), 2 * ZONE_PAGES);
+    cr_assert_eq(pthread_create(&thread, NULL, hold_zone_table, NULL), 0);
+    wait_for(1);
+    expect_child(child_of_held_zone_table);
+    store_release(&stage, 2);
+    pthread_join(thread, NULL);
+    check();
+}
+
+static int child_inside_zone_table(void)
+{
+    if (!zone_table_is_mine())
+        return 11;
+    lock_drop(&table.lock); // the interrupted call goes on and ends
+    return page_heap_counts().used_pages != 0 ? 12 : child_uses_heap();
+}
+
+// The drain in the child empties a second zone, which cannot go to a table that is being changed.
+Test(page_heap, child_is_whole_where_it_interrupted_itself_in_the_zone_table, .timeout = 60)
+{
+    page_id block = take(10, PAGE_SIZE);
+    give_free_zone_to(stripe_of(block));
+    pthread_t holder = start_holder(stripe_of(block));
+    page_heap_give(block, 10);
+    lock_take(&table.lock);
+    expect_child(child_inside_zone_table);
+    lock_drop(&table.lock);
+    store_release(&stage, 2);
+    pthread_join(holder, NULL);
     check();
 }
 

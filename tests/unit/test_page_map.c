@@ -177,6 +177,9 @@ Test(page_map, an_opening_may_be_refused)
 
 static void start_under_limit(size_t bytes)
 {
+#if TARN_TSAN || defined(__SANITIZE_ADDRESS__)
+    cr_skip_test("a sanitizer needs more address space than that");
+#endif
     struct rlimit limit = {bytes, bytes};
     cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
     start(TIB);
@@ -184,24 +187,13 @@ static void start_under_limit(size_t bytes)
     cr_assert_geq(page_map.pages * PAGE_SIZE, 2 * bytes);
 }
 
-Test(page_map, under_an_address_space_limit_nothing_is_reserved_ahead)
-{
-#if TARN_TSAN || defined(__SANITIZE_ADDRESS__)
-    cr_skip_test("a sanitizer needs more address space than that");
-#else
-    start_under_limit(64 * GIB);
-#endif
-}
+Test(page_map, under_an_address_space_limit_nothing_is_reserved_ahead) { start_under_limit(64 * GIB); }
 
 Test(page_map, under_an_address_space_limit_most_of_it_is_of_use)
 {
-#if TARN_TSAN || defined(__SANITIZE_ADDRESS__)
-    cr_skip_test("a sanitizer needs more address space than that");
-#else
     size_t zones = 0;
     start_under_limit(GIB);
     for (uint32_t n = 0; n < page_map_zones(); n++)
         zones += os_reserve_at(zone_address((zone_id){n}), ZONE_SIZE);
     cr_assert_geq(zones, GIB / ZONE_SIZE * 3 / 4);
-#endif
 }
