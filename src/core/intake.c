@@ -29,6 +29,8 @@ static bool refill_taken(struct intake *self)
 {
     if (self->taken != NULL)
         return true;
+    if (intake_is_empty(self)) // an exchange only where there is something to take
+        return false;
     struct cds_wfs_head *head = __cds_wfs_pop_all(stack_of(self));
     tsan_acquire(self);
     self->taken = head == NULL ? NULL : cds_wfs_first(head);
