@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Out of address space, as under `ulimit -v`: malloc answers NULL and ENOMEM, and when what exhausted the
-// limit is freed, or unmapped by the program, as much can be had again, also in large blocks. usage:
-// address_limit [KIB]     runs itself once for each case, under that limit
+// Out of address space, as under `ulimit -v`, or out of memory that the kernel promises, as under `ulimit -d`
+// (and, seen from here, with vm.overcommit_memory=2): malloc answers NULL and ENOMEM, and when what exhausted
+// the limit is freed, or unmapped by the program, as much can be had again, also in large blocks.
+//
+// usage: memory_limit [KIB]     runs itself once for each limit and case
 
 #define _GNU_SOURCE
 #include "../support/checks.h"
@@ -135,17 +137,15 @@ static const struct {
              {"realloc", fail_to_grow}};
 enum { CASES = sizeof cases / sizeof cases[0] };
 
-static void set_limit(size_t bytes)
-{
-    const struct rlimit as = {bytes, bytes};
-    expect(setrlimit(RLIMIT_AS, &as) == 0);
-}
+static const struct {
+    const char *name;
+    __rlimit_resource_t resource;
+} limits[] = {{"address space", RLIMIT_AS}, {"promised memory", RLIMIT_DATA}};
+enum { LIMITS = sizeof limits / sizeof limits[0] };
 
-static int run_case(const char *name)
+static int run_case(const char *bytes, const char *name)
 {
-    struct rlimit as;
-    expect(getrlimit(RLIMIT_AS, &as) == 0);
-    limit = as.rlim_cur;
+    limit = strtoul(bytes, NULL, 10);
     limit_seconds(60);
     for (size_t i = 0; i < CASES; i++)
         if (strcmp(cases[i].name, name) == 0)
@@ -154,21 +154,30 @@ static int run_case(const char *name)
 }
 
 // The limit must stand before the library starts, hence a new program for each case.
+static void run_under_limit(char *program, __rlimit_resource_t resource, rlim_t bytes, const char *name)
+{
+    const struct rlimit both = {bytes, bytes};
+    char number[24];
+    snprintf(number, sizeof number, "%lu", (unsigned long)bytes);
+    pid_t child = fork();
+    if (child == 0) {
+        expect(setrlimit(resource, &both) == 0);
+        execl("/proc/self/exe", program, number, name, (char *)NULL);
+        _exit(1);
+    }
+    expect_child_exits(child, 0);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3)
-        return run_case(argv[2]);
+        return run_case(argv[1], argv[2]);
     size_t bytes = (size_t)argument(argc, argv, 1, 300000) << 10;
-    for (size_t i = 0; i < CASES; i++) {
-        printf("-- %s\n", cases[i].name);
-        fflush(stdout);
-        pid_t child = fork();
-        if (child == 0) {
-            set_limit(bytes);
-            execl("/proc/self/exe", argv[0], "case", cases[i].name, (char *)NULL);
-            _exit(1);
+    for (size_t l = 0; l < LIMITS; l++)
+        for (size_t i = 0; i < CASES; i++) {
+            printf("-- %s, %s\n", limits[l].name, cases[i].name);
+            fflush(stdout);
+            run_under_limit(argv[0], limits[l].resource, bytes, cases[i].name);
         }
-        expect_child_exits(child, 0);
-    }
     return 0;
 }
