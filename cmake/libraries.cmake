@@ -44,6 +44,7 @@ function(tarn_add_shared target name export_name)
   target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:tarn_sanitize> ${TARN_ARCHIVES} Threads::Threads)
   target_link_options(${target} PRIVATE
     "LINKER:--version-script=${map}" LINKER:--exclude-libs,ALL LINKER:-z,relro
+    LINKER:-z,noseparate-code # one mapping for code and constants: a child of fork faults its pages in anew
     LINKER:-z,nodelete) # threads' exit handlers point into the library
   if(NOT TARN_SANITIZE) # the sanitizer's runtime stands in the program, not here
     target_link_options(${target} PRIVATE LINKER:-z,defs)

@@ -17,13 +17,11 @@ static bool reserved;
 
 bool page_map_is_reserved(void) { return reserved; }
 
-// Where the whole window is ours, entries need not be readable before their zone is opened. Where it is not,
-// other mappings lie in it, and a pointer to those may come to free.
+// Entries read as 0 before their zone is opened: any pointer into the window may come to free.
 static bool map_entries(size_t window)
 {
     page_map.pages = window >> PAGE_SHIFT;
-    size_t bytes = page_map.pages * sizeof(uint32_t);
-    page_map.entries = reserved ? os_reserve(bytes, os_page_size()) : os_map_zeros(bytes);
+    page_map.entries = os_map_zeros(page_map.pages * sizeof(uint32_t));
     return page_map.entries != NULL;
 }
 
