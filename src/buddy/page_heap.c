@@ -66,12 +66,6 @@ void page_heap_init(void)
 
 unsigned page_heap_stripes(void) { return heap.stripe_count; }
 
-void *page_descriptor(page_id page) { return zone_at(page_zone(page))->descriptors[page_in_zone(page)]; }
-uint8_t *page_head_distance(page_id page)
-{
-    return &zone_at(page_zone(page))->head_distance[page_in_zone(page)];
-}
-
 // --- A stripe's lists; all of these run under its lock.
 
 static void list_remove(struct stripe *self, struct zone *zone)
@@ -137,7 +131,7 @@ static bool stripe_keeps(const struct stripe *self, const struct zone *zone)
 
 static void stripe_give_locked(struct stripe *self, page_id first, size_t n, bool dirty)
 {
-    struct zone *zone = zone_at(page_zone(first));
+    struct zone *zone = zone_of_page(first);
     zone_give(zone, page_in_zone(first), n, dirty);
     self->used -= n;
     self->dirty += dirty ? n : 0;
@@ -237,7 +231,7 @@ static page_id take_from_new_zone(size_t n, size_t align, bool *clean)
     struct stripe *self = enter_for_new_zone();
     page_id page = stripe_take_locked(self, n, align, clean);
     if (page.n == NO_PAGE.n) {
-        stripe_adopt_locked(self, zone_at(id));
+        stripe_adopt_locked(self, zone_known(id));
         page = stripe_take_locked(self, n, align, clean);
     } else { // another thread has brought a zone meanwhile; ours would lie here unused
         zone_table_give(id);
@@ -276,9 +270,9 @@ static page_id take_zones(size_t n, size_t align, bool *clean)
         return NO_PAGE;
     *clean = true;
     for (uint32_t i = 0; i < whole; i++)
-        claim_whole_zone(zone_at((zone_id){first.n + i}), clean);
+        claim_whole_zone(zone_known((zone_id){first.n + i}), clean);
     if (rest != 0)
-        claim_head(zone_at((zone_id){first.n + (uint32_t)whole}), rest, clean);
+        claim_head(zone_known((zone_id){first.n + (uint32_t)whole}), rest, clean);
     return zone_first_page(first);
 }
 
@@ -373,7 +367,7 @@ static void break_whole_zone(struct zone *zone)
 
 static void give_in_zone(page_id first, size_t n)
 {
-    struct zone *zone = zone_at(page_zone(first));
+    struct zone *zone = zone_of_page(first);
     if (load_relaxed(&zone->stripe) == NO_STRIPE) {
         if (n == ZONE_PAGES) {
             give_whole_zone(zone);
@@ -401,7 +395,7 @@ bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean)
     size_t more = n_wanted - n;
     if (page_in_zone(next) == 0 || page_in_zone(next) + more > ZONE_PAGES || !within_limit(more))
         return false;
-    struct zone *zone = zone_at(page_zone(next));
+    struct zone *zone = zone_of_page(next);
     struct stripe *self = &heap.stripes[load_relaxed(&zone->stripe)];
     lock_take(&self->lock);
     uint32_t dirty_before = zone->dirty_pages;

@@ -4,7 +4,7 @@
 #ifndef TARN_BUDDY_PAGE_HEAP_H
 #define TARN_BUDDY_PAGE_HEAP_H
 
-#include "core/ids.h"
+#include "buddy/zone_table.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,8 +35,14 @@ void page_heap_decay(void);
 size_t page_heap_purge(void);
 struct page_heap_counts page_heap_counts(void);
 // For a caller that owns the block.
-void *page_descriptor(page_id page);
-uint8_t *page_head_distance(page_id page);
+static inline void *page_descriptor(page_id page)
+{
+    return zone_of_page(page)->descriptors[page_in_zone(page)];
+}
+static inline uint8_t *page_head_distance(page_id page)
+{
+    return &zone_of_page(page)->head_distance[page_in_zone(page)];
+}
 // In a child of fork, before it has a second thread: makes whole what other threads were changing at that
 // moment.
 void page_heap_after_fork(void);

@@ -6,12 +6,13 @@
 #include "core/os.h"
 #include "core/page_map.h"
 
+_Atomic(struct zone *) *zone_states;
+
 enum { ABSENT, FREE, TAKEN };
 
 static struct {
     struct lock lock;
     uint8_t *state;                  // guarded by lock
-    _Atomic(struct zone *) *zones;   // set once each; release pairs with zone_at
     size_t lowest_free;              // guarded by lock; no zone below is free or absent
     atomic_u64 end;                  // relaxed; only grows
     uint64_t free_zones, free_dirty; // guarded by lock
@@ -22,14 +23,9 @@ bool zone_table_init(void)
     lock_init(&table.lock, LOCK_ZONES);
     if (table.state == NULL)
         table.state = meta_alloc(page_map_zones(), 1);
-    if (table.zones == NULL)
-        table.zones = meta_alloc(page_map_zones() * sizeof *table.zones, sizeof(void *));
-    return table.state != NULL && table.zones != NULL;
-}
-
-struct zone *zone_at(zone_id zone)
-{
-    return zone.n < page_map_zones() ? load_acquire(&table.zones[zone.n]) : NULL; // pairs with make_zone
+    if (zone_states == NULL)
+        zone_states = meta_alloc(page_map_zones() * sizeof *zone_states, sizeof(void *));
+    return table.state != NULL && zone_states != NULL;
 }
 
 size_t zone_table_end(void) { return load_relaxed(&table.end); }
@@ -42,7 +38,7 @@ static struct zone *make_zone_locked(zone_id id)
         if (zone == NULL)
             return NULL;
         zone_init(zone, id);
-        store_release(&table.zones[id.n], zone); // pairs with zone_at
+        store_release(&zone_states[id.n], zone); // pairs with zone_at
     }
     if (id.n >= load_relaxed(&table.end))
         store_relaxed(&table.end, (uint64_t)id.n + 1);

@@ -5,6 +5,7 @@
 #define TARN_BUDDY_ZONE_TABLE_H
 
 #include "buddy/zone.h"
+#include "core/page_map.h"
 
 // A zone is   absent -> taken <-> free,   and from free, where address space is short, absent again.
 //   taken: somebody outside the table guards it.   free: wholly free, guarded by the zones lock, perhaps
@@ -23,8 +24,25 @@ zone_id zone_table_take(size_t n, size_t align);
 bool zone_table_take_at(zone_id zone);
 // Gives a taken, wholly free zone back.
 void zone_table_give(zone_id zone);
+
+// Set once each; release in zone_table.c pairs with zone_at.
+extern _Atomic(struct zone *) *zone_states __attribute__((visibility("hidden")));
+
 // NULL while the zone was never taken.
-struct zone *zone_at(zone_id zone);
+static inline struct zone *zone_at(zone_id zone)
+{
+    return zone.n < page_map_zones() ? load_acquire(&zone_states[zone.n])
+                                     : NULL; // pairs with make_zone_locked
+}
+
+// The same for a zone that was taken at some time, as every zone with a block in it was.
+static inline struct zone *zone_known(zone_id zone)
+{
+    return load_acquire(&zone_states[zone.n]); // pairs with make_zone_locked
+}
+
+static inline struct zone *zone_of_page(page_id page) { return zone_known(page_zone(page)); }
+
 // No zone at or above this one was ever taken.
 size_t zone_table_end(void);
 // Returns the memory of free zones: of those that were dirty at the last call too, or of all. Returns pages

@@ -11,9 +11,19 @@
 #include <errno.h>
 #include <string.h>
 
-// 1 once a block has become smaller without moving because memory was short: from then on a block may hold
-// more than its size asks for. Relaxed: it goes with the block.
-static atomic_u32 shrunk_in_place;
+// How much more than its size asks for a block may hold, because realloc left it where it was. It only rises.
+// Relaxed: it goes with the block.
+enum slack { SLACK_NONE, SLACK_OF_GROWTH, SLACK_ANY };
+static atomic_u32 most_slack;
+
+static void note_slack(enum slack slack)
+{
+    if (load_relaxed(&most_slack) < slack)
+        store_relaxed(&most_slack, slack);
+}
+
+// Up to here calloc clears by itself.
+#define ZEROED_INLINE 128
 
 static void *out_of_memory(void)
 {
@@ -45,13 +55,13 @@ static void *take_large(size_t size, size_t align, bool *clean)
 
 void *alloc_small_slow(size_t size) { return take_class(size_class_small[size]); }
 
-void *alloc_medium(size_t size)
+void *alloc_medium(size_t size, struct tcache *self)
 {
     bool clean;
     if (unlikely(size > SIZE_CLASS_MAX))
         return take_large(size, 1, &clean);
-    unsigned cls = size_class_of(size);
-    void *p = bin_pop(&tcache_self->bins[cls]);
+    unsigned cls = size_class_of_medium(size);
+    void *p = bin_pop(&self->bins[cls]);
     return likely(p != NULL) ? p : take_class(cls);
 }
 
@@ -86,15 +96,25 @@ static bool is_large(page_id page, const void *p)
     return page_entry(page) == PAGE_LARGE && page_address(page) == p;
 }
 
-static struct span *checked_small(const char *call, const void *p)
+static _Noreturn void misused_slot(const char *call, const void *p, page_id page, unsigned cls)
 {
-    struct span *span = span_of_page(page_of(p));
-    uintptr_t start = span_start(span);
-    if (unlikely(span_slot_of(span, p, start) == SIZE_MAX)) {
-        size_t slot = size_class_slot(span->cls, (uintptr_t)p - start);
-        misuse_interior(call, p, (void *)(start + slot * span->size));
+    uintptr_t start = (uintptr_t)page_address(span_first_page(page));
+    size_t slot = size_class_slot(cls, (uintptr_t)p - start);
+    misuse_interior(call, p, (void *)(start + slot * size_class_size(cls)));
+}
+
+// The class of a block, 0 if it is large. Ends the process if p is no block.
+static inline __attribute__((always_inline)) unsigned checked_class(const char *call, const void *p,
+                                                                    page_id page)
+{
+    unsigned cls = unlikely(page.n == NO_PAGE.n) ? 0 : entry_class(page_entry_known(page));
+    if (unlikely(cls == 0)) {
+        if (!is_large(page, p))
+            misused(call, p);
+    } else if (unlikely(span_slot_of(cls, p, (uintptr_t)page_address(span_first_page(page))) == SIZE_MAX)) {
+        misused_slot(call, p, page, cls);
     }
-    return span;
+    return cls;
 }
 
 void alloc_free_slow(void *p)
@@ -116,12 +136,12 @@ size_t alloc_usable_size(const void *p, const char *call)
     if (p == NULL)
         return 0;
     page_id page = page_of(p);
-    if (entry_is_small(page_entry(page)))
-        return checked_small(call, p)->size;
-    if (!is_large(page, p))
-        misused(call, p);
-    return large_size(page);
+    unsigned cls = checked_class(call, p, page);
+    return likely(cls != 0) ? size_class_size(cls) : large_size(page);
 }
+
+// What realloc asks for where a block creeps upwards: blocks that grew once mostly grow on.
+static inline size_t with_growth(size_t size) { return size + size / 4; }
 
 // What a block of that size and alignment holds.
 static size_t size_held(size_t align, size_t size)
@@ -132,20 +152,47 @@ static size_t size_held(size_t align, size_t size)
     return align <= 16 ? alloc_good_size(size) : align_up(max_size(size, 1), PAGE_SIZE);
 }
 
+static bool may_hold(size_t holds, size_t align, size_t size)
+{
+    size_t wanted = size_held(align, size);
+    enum slack slack = load_relaxed(&most_slack);
+    return wanted == holds || (size <= holds && slack == SLACK_ANY) ||
+           (size <= holds && slack == SLACK_OF_GROWTH && alloc_good_size(with_growth(size)) >= holds);
+}
+
 void alloc_free_aligned_sized(void *p, size_t align, size_t size)
 {
     if (p == NULL)
         return;
     size_t holds = alloc_usable_size(p, "free");
-    bool fits = size <= holds && load_relaxed(&shrunk_in_place) != 0;
-    if (unlikely(!is_power_of_two(align) || (size_held(align, size) != holds && !fits)))
+    if (unlikely(!is_power_of_two(align) || !may_hold(holds, align, size)))
         misuse_size("free", p, size, holds);
     alloc_free_fast(p);
 }
 
-void alloc_free_sized(void *p, size_t size) { alloc_free_aligned_sized(p, 1, size); }
+void alloc_free_sized_slow(void *p, size_t size) { alloc_free_aligned_sized(p, 1, size); }
 
 // --- calloc and realloc.
+
+typedef uint64_t sixteen __attribute__((vector_size(16), may_alias));
+
+// Slots start at multiples of sixteen bytes and are as long, so whole sixteens can be cleared; those from the
+// front and those from the back may meet.
+static inline __attribute__((always_inline)) void *zero_slot(void *p, size_t bytes)
+{
+    sixteen *front = p, *back = front + (bytes + 15) / 16;
+    front[0] = (sixteen){0};
+    if (bytes <= 16)
+        return p;
+    back[-1] = (sixteen){0};
+    if (bytes <= 32)
+        return p;
+    front[1] = back[-2] = (sixteen){0};
+    if (bytes <= 64)
+        return p;
+    front[2] = front[3] = back[-3] = back[-4] = (sixteen){0};
+    return p;
+}
 
 void *alloc_zeroed(size_t count, size_t size)
 {
@@ -153,47 +200,80 @@ void *alloc_zeroed(size_t count, size_t size)
     bool clean = false;
     if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
         return out_of_memory();
+    if (bytes <= ZEROED_INLINE) {
+        void *p = alloc_fast(bytes);
+        return likely(p != NULL) ? zero_slot(p, bytes) : NULL;
+    }
     void *p = bytes > SIZE_CLASS_MAX ? take_large(bytes, 1, &clean) : alloc_fast(bytes);
     return p == NULL || clean ? p : memset(p, 0, bytes);
 }
 
-static void *move(void *p, size_t holds, size_t size)
+// A block that creeps upwards gets room for some steps more; one that leaps, as containers do that double,
+// gets what it asked for.
+static void *take_larger(size_t holds, size_t size)
+{
+    size_t wanted = with_growth(holds);
+    if (size >= wanted || wanted > SIZE_CLASS_MAX)
+        return alloc_fast(size);
+    note_slack(SLACK_OF_GROWTH);
+    return alloc_fast(wanted);
+}
+
+// NULL leaves the block as large as it is: it can always become smaller.
+static void *take_smaller(size_t size)
 {
     int saved = errno;
-    void *moved = alloc_fast(size);
-    if (moved == NULL && size <= holds) { // a block can always become smaller
-        store_relaxed(&shrunk_in_place, 1);
-        errno = saved;
-        return p;
-    }
-    if (moved == NULL)
-        return NULL;
+    void *smaller = alloc_fast(size);
+    if (smaller == NULL)
+        note_slack(SLACK_ANY);
+    errno = saved;
+    return smaller;
+}
+
+static inline __attribute__((always_inline)) void *move(void *p, size_t holds, size_t size)
+{
+    void *moved = size <= holds ? take_smaller(size) : take_larger(holds, size);
+    if (unlikely(moved == NULL))
+        return size <= holds ? p : NULL;
     memcpy(moved, p, min_size(holds, size));
     alloc_free_fast(p);
     return moved;
 }
 
-// A block stays where it is when a new one of this size would hold as much, or when it can be resized in
-// place.
-static bool fits_in_place(void *p, size_t holds, size_t size)
+static void *resize_large(void *p, page_id page, size_t size)
 {
-    if (size > PTRDIFF_MAX)
-        return false;
-    if (size <= SIZE_CLASS_MAX)
-        return entry_is_small(page_entry(page_of(p))) && size_class_size(size_class_of(size)) == holds;
-    return !entry_is_small(page_entry(page_of(p))) && large_resize(page_of(p), size);
+    if (size > SIZE_CLASS_MAX && size <= PTRDIFF_MAX && large_resize(page, size))
+        return p;
+    return move(p, large_size(page), size);
 }
 
-void *alloc_resize(void *p, size_t size)
+static NOINLINE void *resize_or_move(void *p, size_t size)
 {
     if (p == NULL)
         return alloc_fast(size);
-    size_t holds = alloc_usable_size(p, "realloc");
+    page_id page = page_of(p);
+    unsigned cls = checked_class("realloc", p, page);
     if (size == 0) {
         alloc_free_fast(p);
         return NULL;
     }
-    return fits_in_place(p, holds, size) ? p : move(p, holds, size);
+    return cls == 0 ? resize_large(p, page, size) : move(p, size_class_size(cls), size);
+}
+
+// A small block stays where it is when one that grew to this size could hold as much. Then p is not looked at
+// any closer than free would: what is wrong with it comes out when the block goes home.
+void *alloc_resize(void *p, size_t size)
+{
+    uintptr_t page = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
+    if (likely(page < page_map.pages)) {
+        unsigned cls = entry_class(load_relaxed(&page_map.entries[page]));
+        const struct size_class_info *info = &size_class_table[cls];
+        if (likely(size - 1 < info->size) && likely(with_growth(size) > info[-1].size)) {
+            note_slack(SLACK_OF_GROWTH);
+            return p;
+        }
+    }
+    return resize_or_move(p, size);
 }
 
 void *alloc_resize_array(void *p, size_t count, size_t size)

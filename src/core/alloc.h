@@ -8,7 +8,8 @@
 
 // What follows a fast path that found no object.
 void *alloc_small_slow(size_t size);
-void *alloc_medium(size_t size);
+// `self` is the calling thread's cache.
+void *alloc_medium(size_t size, struct tcache *self);
 void alloc_free_slow(void *p);
 
 void *alloc_zeroed(size_t count, size_t size);
@@ -16,7 +17,7 @@ void *alloc_resize(void *p, size_t size);
 void *alloc_resize_array(void *p, size_t count, size_t size);
 // `align` is a power of two.
 void *alloc_aligned(size_t align, size_t size);
-void alloc_free_sized(void *p, size_t size);
+void alloc_free_sized_slow(void *p, size_t size);
 void alloc_free_aligned_sized(void *p, size_t align, size_t size);
 // `call` names the public function for the message about a pointer that is no block.
 size_t alloc_usable_size(const void *p, const char *call);
@@ -34,7 +35,7 @@ static inline __attribute__((always_inline)) void *alloc_fast(size_t size)
 {
     struct tcache *self = tcache_self;
     if (unlikely(size > SIZE_CLASS_SMALL_MAX))
-        return alloc_medium(size);
+        return alloc_medium(size, self);
     void *p = bin_pop(bin_at(self, self->class_field[size]));
     return likely(p != NULL) ? p : alloc_small_slow(size);
 }
@@ -49,6 +50,19 @@ static inline __attribute__((always_inline)) void alloc_free_fast(void *p)
             return;
     }
     alloc_free_slow(p);
+}
+
+// Right class, right home: any other case is looked into by the slow half.
+static inline __attribute__((always_inline)) void alloc_free_sized(void *p, size_t size)
+{
+    struct tcache *self = tcache_self;
+    uintptr_t page = ((uintptr_t)p - self->base) >> PAGE_SHIFT;
+    if (likely(size <= SIZE_CLASS_SMALL_MAX) && likely(page < self->pages)) {
+        uint32_t field = load_relaxed(&self->entries[page]) - self->tag;
+        if (likely(field == self->class_field[size]) && likely(bin_push(bin_at(self, field), p)))
+            return;
+    }
+    alloc_free_sized_slow(p, size);
 }
 
 #endif

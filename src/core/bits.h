@@ -11,6 +11,7 @@
 #define CACHE_LINE 64
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+#define NOINLINE __attribute__((noinline))
 
 static inline unsigned bits_lowest(uint64_t word) { return (unsigned)__builtin_ctzll(word); }
 static inline unsigned bits_highest(uint64_t word) { return 63u - (unsigned)__builtin_clzll(word); }

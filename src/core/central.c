@@ -299,7 +299,7 @@ static struct span *checked_span(unsigned cls, void *p)
 
 static size_t checked_slot(const struct span *span, void *p)
 {
-    size_t slot = span_slot_of(span, p, span_start(span));
+    size_t slot = span_slot_of(span->cls, p, span_start(span));
     if (unlikely(slot == SIZE_MAX))
         misuse_interior("free", p,
                         slot_address(span, size_class_slot(span->cls, (uintptr_t)p - span_start(span))));

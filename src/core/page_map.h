@@ -50,9 +50,12 @@ static inline page_id page_of(const void *p)
     return n < page_map.pages ? (page_id){(uint32_t)n} : NO_PAGE;
 }
 
+static inline uint32_t page_entry_known(page_id page) { return load_relaxed(&page_map.entries[page.n]); }
+
+// 0 for NO_PAGE.
 static inline uint32_t page_entry(page_id page)
 {
-    return page.n < page_map.pages ? load_relaxed(&page_map.entries[page.n]) : 0;
+    return page.n < page_map.pages ? page_entry_known(page) : 0;
 }
 
 static inline bool entry_is_small(uint32_t entry) { return (entry & PAGE_CLASS_MASK) != 0; }

@@ -26,13 +26,17 @@ SIZE_CLASS_DATA const uint8_t size_class_small[SIZE_CLASS_SMALL_MAX + 1];
 SIZE_CLASS_DATA const uint8_t size_class_medium[(SIZE_CLASS_MAX >> SIZE_CLASS_MEDIUM_SHIFT) + 1];
 #undef SIZE_CLASS_DATA
 
+// The class of a request above SIZE_CLASS_SMALL_MAX and of at most SIZE_CLASS_MAX bytes.
+static inline unsigned size_class_of_medium(size_t size)
+{
+    size_t round = ((size_t)1 << SIZE_CLASS_MEDIUM_SHIFT) - 1;
+    return size_class_medium[(size + round) >> SIZE_CLASS_MEDIUM_SHIFT];
+}
+
 // The class of a request of at most SIZE_CLASS_MAX bytes; no bytes are served as one.
 static inline unsigned size_class_of(size_t size)
 {
-    if (size <= SIZE_CLASS_SMALL_MAX)
-        return size_class_small[size];
-    size_t round = ((size_t)1 << SIZE_CLASS_MEDIUM_SHIFT) - 1;
-    return size_class_medium[(size + round) >> SIZE_CLASS_MEDIUM_SHIFT];
+    return size <= SIZE_CLASS_SMALL_MAX ? size_class_small[size] : size_class_of_medium(size);
 }
 
 static inline size_t size_class_size(unsigned cls) { return size_class_table[cls].size; }

@@ -46,16 +46,6 @@ struct span_step span_step_release(span_state before, int64_t slots)
     return (struct span_step){span_state_make(SPAN_LISTED, free), SPAN_LIST};
 }
 
-struct span *span_at(page_id first) { return page_descriptor(first); }
-
-struct span *span_of_page(page_id page)
-{
-    page.n -= *page_head_distance(page);
-    return page_descriptor(page);
-}
-
-uintptr_t span_start(const struct span *self) { return (uintptr_t)page_address(self->first); }
-
 void span_set_home(struct span *self, uint32_t home)
 {
     page_map_set(self->first, load_relaxed(&self->pages),

@@ -5,6 +5,7 @@
 #ifndef TARN_CORE_SPAN_H
 #define TARN_CORE_SPAN_H
 
+#include "buddy/page_heap.h"
 #include "core/atomics.h"
 #include "core/ids.h"
 #include "core/size_class.h"
@@ -81,8 +82,9 @@ struct span {
 #define NO_SPAN UINT32_MAX
 
 // The span that a page of the heap belongs to; the caller knows that the page's map entry is a small span's.
-struct span *span_of_page(page_id page);
-struct span *span_at(page_id first);
+static inline struct span *span_at(page_id first) { return page_descriptor(first); }
+static inline page_id span_first_page(page_id page) { return (page_id){page.n - *page_head_distance(page)}; }
+static inline struct span *span_of_page(page_id page) { return span_at(span_first_page(page)); }
 // Turns a block of pages into a held span with all slots free.
 struct span *span_make_small(page_id first, unsigned cls, uint32_t home);
 struct span *span_make_large(page_id first, size_t pages);
@@ -105,15 +107,16 @@ static inline int64_t span_free(struct span *self)
         (span_state){load_acquire(&self->state)}); // pairs with span_count_given: its bits are there
 }
 
-// The slot that starts at p, or SIZE_MAX if p lies inside a slot or past the last.
-static inline size_t span_slot_of(const struct span *self, const void *p, uintptr_t start)
+// The slot of a span that starts at p, or SIZE_MAX if p lies inside a slot or past the last.
+static inline size_t span_slot_of(unsigned cls, const void *p, uintptr_t start)
 {
+    const struct size_class_info *info = &size_class_table[cls];
     size_t offset = (uintptr_t)p - start;
-    size_t slot = size_class_slot(self->cls, offset);
-    return slot * self->size == offset && slot < self->slots ? slot : SIZE_MAX;
+    size_t slot = size_class_slot(cls, offset);
+    return slot * info->size == offset && slot < info->slots ? slot : SIZE_MAX;
 }
 
-uintptr_t span_start(const struct span *self);
+static inline uintptr_t span_start(const struct span *self) { return (uintptr_t)page_address(self->first); }
 // Checks the state against the bits; no other thread uses the span.
 bool span_validate(struct span *self);
 

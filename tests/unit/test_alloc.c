@@ -110,6 +110,11 @@ static void free_twice(void *arg)
     tcache_flush(); // at the latest
 }
 
+static void free_sized_too_small_after_growth(void *p)
+{
+    p = alloc_resize(p, 110);
+    alloc_free_sized(alloc_resize(p, 120), 80);
+}
 static void free_sized_wrong(void *p) { alloc_free_sized(p, 200); }
 static void free_inside(void *p)
 {
@@ -141,6 +146,8 @@ Test(alloc, misuse_ends_the_process)
     for (double_freed_size = 0; double_freed_size < 300000; double_freed_size = double_freed_size * 4 + 10)
         expect_says(free_twice, NULL, "tarn: double free of 0x", "\n");
     expect_says(free_sized_wrong, p, "tarn: free of 0x", " with size 200, but its block holds 112 bytes\n");
+    expect_says(free_sized_too_small_after_growth, p, "tarn: free of 0x",
+                " with size 80, but its block holds 144 bytes\n");
     expect_says(free_stack, p, "tarn: free of 0x", ", which tarn did not allocate\n");
     char inside[64];
     snprintf(inside, sizeof inside, ", which lies inside the block at %p\n", p);
@@ -236,6 +243,37 @@ Test(alloc, every_refused_call_of_the_kernel_is_survived, .timeout = 200)
         cr_assert_eq(WEXITSTATUS(status), 0);
     }
     cr_assert_gt(n, 10u);
+}
+
+// Small steps upwards move a block now and then, not at each size class.
+Test(alloc, a_block_that_creeps_upwards_seldom_moves)
+{
+    unsigned moves = 0;
+    unsigned char *p = alloc_fast(400);
+    fill(p, 400, 1);
+    for (size_t size = 408; size <= 40000; size += 8) {
+        unsigned char *q = alloc_resize(p, size);
+        moves += q != p;
+        p = q;
+        cr_assert_geq(holds(p), size);
+        cr_assert_leq(holds(p), alloc_good_size(size + size / 4));
+    }
+    cr_assert_leq(moves, 22u); // 1.25^21 > 100
+    cr_assert(fill_stands(p, 400, 1));
+    alloc_free_sized(p, 40000);
+}
+
+// One that doubles gets what it asks for, and one that becomes much smaller moves.
+Test(alloc, a_block_that_leaps_gets_no_more_than_it_asks_for)
+{
+    void *p = alloc_fast(1000);
+    for (size_t size = 2000; size <= 64000; size *= 2) {
+        p = alloc_resize(p, size);
+        cr_assert_eq(holds(p), alloc_good_size(size));
+    }
+    p = alloc_resize(p, 1000);
+    cr_assert_leq(holds(p), alloc_good_size(1250));
+    alloc_free_fast(p);
 }
 
 // A block that cannot move to a smaller one stays, and the sized free of what was asked for is no misuse.

@@ -6,8 +6,6 @@ static void after_unlock(void);
 #define fence_after_exchange() after_unlock()
 #include "buddy/page_heap.c"
 #undef fence_after_exchange
-// Inlined into the page heap, its NULL for a zone that was never taken makes gcc warn of stores there.
-__attribute__((noinline)) struct zone *zone_at(zone_id zone);
 #include "buddy/zone_table.c"
 
 #include "core/init.h"

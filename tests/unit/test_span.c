@@ -433,7 +433,7 @@ static void expect_distinct_slots(struct span *span, void **objects, size_t n)
 {
     bool *seen = calloc(span->slots, sizeof *seen);
     for (size_t i = 0; i < n; i++) {
-        size_t slot = span_slot_of(span, objects[i], span_start(span));
+        size_t slot = span_slot_of(span->cls, objects[i], span_start(span));
         cr_assert_lt(slot, span->slots);
         cr_assert_not(seen[slot]);
         seen[slot] = true;
@@ -453,7 +453,7 @@ Test(span, all_slots_come_out_once_and_go_back)
         expect_distinct_slots(span, objects, n);
         cr_assert(span_free(span) == 0 && span_validate(span));
         for (size_t i = 0; i < n; i++) {
-            size_t slot = span_slot_of(span, objects[i], span_start(span));
+            size_t slot = span_slot_of(span->cls, objects[i], span_start(span));
             cr_assert_eq(span_give_bits(span, slot / 64, UINT64_C(1) << slot % 64) >> slot % 64 & 1, 0u);
             span_count_given(span, 1);
         }
@@ -486,9 +486,9 @@ Test(span, only_starts_of_slots_are_slots)
         struct span *span = new_span(cls);
         uintptr_t start = span_start(span);
         size_t size = size_class_size(cls);
-        cr_assert_eq(span_slot_of(span, (void *)(start + size), start), 1u);
-        cr_assert_eq(span_slot_of(span, (void *)(start + size + 8), start), SIZE_MAX);
-        cr_assert_eq(span_slot_of(span, (void *)(start + span->slots * size), start), SIZE_MAX);
+        cr_assert_eq(span_slot_of(span->cls, (void *)(start + size), start), 1u);
+        cr_assert_eq(span_slot_of(span->cls, (void *)(start + size + 8), start), SIZE_MAX);
+        cr_assert_eq(span_slot_of(span->cls, (void *)(start + span->slots * size), start), SIZE_MAX);
     }
 }
 
@@ -510,7 +510,7 @@ static void *crowd_give(void *arg)
             continue;
         cr_assert_eq(*p, 1);
         *p = 0;
-        size_t slot = span_slot_of(crowd.span, p, span_start(crowd.span));
+        size_t slot = span_slot_of(crowd.span->cls, p, span_start(crowd.span));
         span_give_bits(crowd.span, slot / 64, UINT64_C(1) << slot % 64);
         span_count_given(crowd.span, 1);
     }
