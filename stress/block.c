@@ -106,18 +106,24 @@ size_t block_random_size(struct rng *rng)
 
 // --- Making.
 
+static bool is_sized(const struct block *block)
+{
+    return block->kind == BLOCK_SIZED || block->kind == BLOCK_RESIZED;
+}
+
 static void *checked(struct maker *maker, struct block *block)
 {
     size_t holds = tarn_usable_size(block->p);
+    size_t most = tarn_good_size(block->size + (block->kind == BLOCK_RESIZED ? block->size / 4 : 0));
     if (block->p == NULL)
         fault("no memory for %zu bytes at a multiple of %zu", block->size, block->align);
     if (((uintptr_t)block->p & (block->align - 1)) != 0)
         fault("%p is no multiple of %zu", (void *)block->p, block->align);
     if (holds < block->size)
         fault("%p holds %zu bytes instead of %zu", (void *)block->p, holds, block->size);
-    if (block->kind == BLOCK_SIZED && holds != tarn_good_size(block->size))
-        fault("%p holds %zu bytes, but the good size for %zu is %zu", (void *)block->p, holds, block->size,
-              tarn_good_size(block->size));
+    if (is_sized(block) && holds > most)
+        fault("%p holds %zu bytes for %zu, which is more than %zu", (void *)block->p, holds, block->size,
+              most);
     maker->held_bytes += (int64_t)holds;
     maker->operations++;
     return block->p;
@@ -212,13 +218,13 @@ void block_resize(struct maker *maker, struct block *block, size_t size)
     if (moved.p == NULL)
         fault("no memory to change %zu bytes at %p to %zu", block->size, (void *)block->p, size);
     for_parts(verify_part, maker->seed, &moved, size < block->size ? size : block->size);
-    *block = finish(maker, moved.p, 16, size, BLOCK_SIZED);
+    *block = finish(maker, moved.p, 16, size, BLOCK_RESIZED);
 }
 
 static void release(struct maker *maker, struct block *block)
 {
     bool sized = rng_one_in(&maker->rng, 3);
-    if (sized && block->kind == BLOCK_SIZED)
+    if (sized && is_sized(block))
         tarn_free_sized(block->p, block->size);
     else if (sized && block->kind == BLOCK_ALIGNED)
         tarn_free_aligned_sized(block->p, block->align, block->size);

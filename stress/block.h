@@ -10,7 +10,8 @@
 #include <stdint.h>
 
 // Which of the sized frees may end the block's life.
-enum block_kind { BLOCK_PLAIN, BLOCK_SIZED, BLOCK_ALIGNED };
+// A resized block may hold somewhat more than its size asks for.
+enum block_kind { BLOCK_PLAIN, BLOCK_SIZED, BLOCK_RESIZED, BLOCK_ALIGNED };
 
 struct block {
     unsigned char *p; // NULL: no block

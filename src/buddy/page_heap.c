@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "buddy/page_heap.h"
 
+#include "buddy/recent.h"
 #include "buddy/zone_table.h"
 #include "core/intake.h"
 #include "core/lock.h"
@@ -10,6 +11,7 @@
 #include "core/page_map.h"
 
 #define MAX_STRIPES 64
+#define GIVES_PER_CLOCK 32 // of recent blocks: reading the clock costs as much as the rest
 
 // A block on its way home to a stripe whose lock was held; it lies in the descriptor of the block's first
 // page.
@@ -61,6 +63,7 @@ void page_heap_init(void)
         lock_init(&heap.stripes[i].lock, LOCK_STRIPE);
         intake_init(&heap.stripes[i].intake);
     }
+    recent_init(heap.stripe_count);
     store_relaxed(&heap.last_decay_ms, os_now_ms());
 }
 
@@ -240,99 +243,7 @@ static page_id take_from_new_zone(size_t n, size_t align, bool *clean)
     return page;
 }
 
-// --- Blocks larger than a zone: whole zones, and the head of one more whose rest serves smaller blocks.
-
-static void claim_whole_zone(struct zone *zone, bool *clean)
-{
-    bool zone_clean;
-    zone_take_at(zone, 0, ZONE_PAGES, &zone_clean);
-    *clean = *clean && zone_clean;
-    fetch_add_relaxed(&heap.huge_pages, ZONE_PAGES);
-}
-
-static void claim_head(struct zone *zone, size_t n, bool *clean)
-{
-    bool head_clean;
-    struct stripe *self = enter_for_new_zone();
-    zone_take_at(zone, 0, n, &head_clean);
-    stripe_adopt_locked(self, zone);
-    stripe_leave(self);
-    *clean = *clean && head_clean;
-}
-
-static page_id take_zones(size_t n, size_t align, bool *clean)
-{
-    size_t whole = n / ZONE_PAGES, rest = n % ZONE_PAGES;
-    if (n > os_memory_bytes() / PAGE_SIZE) // as the kernel refuses a mapping that memory and swap cannot hold
-        return NO_PAGE;
-    zone_id first = zone_table_take(whole + (rest != 0), max_size(1, align / ZONE_PAGES));
-    if (first.n == NO_ZONE.n)
-        return NO_PAGE;
-    *clean = true;
-    for (uint32_t i = 0; i < whole; i++)
-        claim_whole_zone(zone_known((zone_id){first.n + i}), clean);
-    if (rest != 0)
-        claim_head(zone_known((zone_id){first.n + (uint32_t)whole}), rest, clean);
-    return zone_first_page(first);
-}
-
-static page_id take_once(size_t n, size_t align, bool *clean)
-{
-    if (n > ZONE_PAGES || align > ZONE_PAGES)
-        return take_zones(n, align, clean);
-    page_id page = take_from_any(n, align, clean, false);
-    if (page.n == NO_PAGE.n)
-        page = take_from_any(n, align, clean, true);
-    if (page.n == NO_PAGE.n)
-        page = take_from_new_zone(n, align, clean);
-    return page;
-}
-
-// What stripes keep for themselves goes back to the table, for a block that needs whole zones or for
-// another's promise of memory.
-static void release_free_zones(void)
-{
-    for (uint32_t i = 0; i < heap.stripe_count; i++) {
-        struct stripe *stripe = &heap.stripes[i];
-        if (lock_is_mine(&stripe->lock))
-            continue;
-        lock_take(&stripe->lock);
-        struct zone *zone;
-        while ((zone = stripe->buckets[BUDDY_TOP_ORDER]) != NULL) { // after a fork there may be several
-            stripe_abandon_locked(stripe, zone);
-            zone_table_give(zone->id);
-        }
-        stripe_leave(stripe);
-    }
-    zone_table_decommit();
-}
-
-static bool within_limit(size_t n)
-{
-    size_t bytes = load_relaxed(&options.limit_hard), limit = bytes / PAGE_SIZE;
-    if (likely(bytes == 0))
-        return true;
-    struct page_heap_counts counts = page_heap_counts();
-    size_t meta = pages_for(meta_bytes());
-    if (counts.used_pages + counts.dirty_pages + meta + n <= limit)
-        return true;
-    page_heap_purge();
-    return page_heap_counts().used_pages + meta + n <= limit;
-}
-
-struct page_block page_heap_take(size_t n, size_t align)
-{
-    struct page_block block = {NO_PAGE, false};
-    size_t align_pages = max_size(1, align >> PAGE_SHIFT);
-    if (n > page_map.pages || !within_limit(n))
-        return block;
-    block.first = take_once(n, align_pages, &block.clean);
-    if (block.first.n == NO_PAGE.n) { // what is free may still count against a limit on promised memory
-        release_free_zones();
-        block.first = take_once(n, align_pages, &block.clean);
-    }
-    return block;
-}
+// --- Giving back.
 
 static void give_in_stripe(struct stripe *self, page_id first, size_t n)
 {
@@ -378,18 +289,147 @@ static void give_in_zone(page_id first, size_t n)
     give_in_stripe(&heap.stripes[load_relaxed(&zone->stripe)], first, n);
 }
 
+static void give_run(struct page_run run)
+{
+    while (run.n > 0) {
+        size_t in_zone = min_size(run.n, ZONE_PAGES - page_in_zone(run.first));
+        give_in_zone(run.first, in_zone);
+        run.first.n += (uint32_t)in_zone;
+        run.n -= in_zone;
+    }
+}
+
+// True if there were any: their pages are where other requests can have them.
+static bool give_recent(void)
+{
+    size_t from = 0;
+    struct page_run run = recent_next(&from);
+    bool any = run.n != 0;
+    for (; run.n != 0; run = recent_next(&from))
+        give_run(run);
+    return any;
+}
+
+// --- Blocks larger than a zone: whole zones, and the head of one more whose rest serves smaller blocks.
+
+static void claim_whole_zone(struct zone *zone, bool *clean)
+{
+    bool zone_clean;
+    zone_take_at(zone, 0, ZONE_PAGES, &zone_clean);
+    *clean = *clean && zone_clean;
+    fetch_add_relaxed(&heap.huge_pages, ZONE_PAGES);
+}
+
+static void claim_head(struct zone *zone, size_t n, bool *clean)
+{
+    bool head_clean;
+    struct stripe *self = enter_for_new_zone();
+    zone_take_at(zone, 0, n, &head_clean);
+    stripe_adopt_locked(self, zone);
+    stripe_leave(self);
+    *clean = *clean && head_clean;
+}
+
+static page_id take_zones(size_t n, size_t align, bool *clean)
+{
+    give_recent();
+    size_t whole = n / ZONE_PAGES, rest = n % ZONE_PAGES;
+    if (n > os_memory_bytes() / PAGE_SIZE) // as the kernel refuses a mapping that memory and swap cannot hold
+        return NO_PAGE;
+    zone_id first = zone_table_take(whole + (rest != 0), max_size(1, align / ZONE_PAGES));
+    if (first.n == NO_ZONE.n)
+        return NO_PAGE;
+    *clean = true;
+    for (uint32_t i = 0; i < whole; i++)
+        claim_whole_zone(zone_known((zone_id){first.n + i}), clean);
+    if (rest != 0)
+        claim_head(zone_known((zone_id){first.n + (uint32_t)whole}), rest, clean);
+    return zone_first_page(first);
+}
+
+static page_id take_once(size_t n, size_t align, bool *clean)
+{
+    if (n > ZONE_PAGES || align > ZONE_PAGES)
+        return take_zones(n, align, clean);
+    page_id page = take_from_any(n, align, clean, false);
+    if (page.n == NO_PAGE.n)
+        page = take_from_any(n, align, clean, true);
+    if (page.n == NO_PAGE.n && give_recent()) // before the heap grows
+        page = take_from_any(n, align, clean, true);
+    if (page.n == NO_PAGE.n)
+        page = take_from_new_zone(n, align, clean);
+    return page;
+}
+
+// What stripes keep for themselves goes back to the table, for a block that needs whole zones or for
+// another's promise of memory.
+static void release_free_zones(void)
+{
+    give_recent();
+    for (uint32_t i = 0; i < heap.stripe_count; i++) {
+        struct stripe *stripe = &heap.stripes[i];
+        if (lock_is_mine(&stripe->lock))
+            continue;
+        lock_take(&stripe->lock);
+        struct zone *zone;
+        while ((zone = stripe->buckets[BUDDY_TOP_ORDER]) != NULL) { // after a fork there may be several
+            stripe_abandon_locked(stripe, zone);
+            zone_table_give(zone->id);
+        }
+        stripe_leave(stripe);
+    }
+    zone_table_decommit();
+}
+
+static bool within_limit(size_t n)
+{
+    size_t bytes = load_relaxed(&options.limit_hard), limit = bytes / PAGE_SIZE;
+    if (likely(bytes == 0))
+        return true;
+    struct page_heap_counts counts = page_heap_counts();
+    size_t meta = pages_for(meta_bytes());
+    if (counts.used_pages + counts.dirty_pages + meta + n <= limit)
+        return true;
+    page_heap_purge();
+    return page_heap_counts().used_pages + meta + n <= limit;
+}
+
+struct page_block page_heap_take(size_t n, size_t align)
+{
+    struct page_block block = {NO_PAGE, false};
+    size_t align_pages = max_size(1, align >> PAGE_SHIFT);
+    if (n > page_map.pages || !within_limit(n))
+        return block;
+    block.first = take_once(n, align_pages, &block.clean);
+    if (block.first.n == NO_PAGE.n) { // what is free may still count against a limit on promised memory
+        release_free_zones();
+        block.first = take_once(n, align_pages, &block.clean);
+    }
+    return block;
+}
+
 void page_heap_give(page_id first, size_t n)
 {
-    while (n > 0) {
-        size_t in_zone = min_size(n, ZONE_PAGES - page_in_zone(first));
-        give_in_zone(first, in_zone);
-        first.n += (uint32_t)in_zone;
-        n -= in_zone;
-    }
+    give_run((struct page_run){first, n});
     page_heap_decay();
 }
 
-bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean)
+void page_heap_give_recent(page_id first, size_t n)
+{
+    // Where address space is short, free zones go back at once, and recent blocks would hold them.
+    if (unlikely(load_relaxed(&options.decay_ms) == 0) || unlikely(!page_map_is_reserved())) {
+        page_heap_give(first, n);
+        return;
+    }
+    struct recent_set *set = recent_near();
+    struct page_run displaced = recent_give(set, first, n);
+    if (displaced.n != 0)
+        give_run(displaced);
+    if (unlikely(load_relaxed(&set->gives) % GIVES_PER_CLOCK == 0))
+        page_heap_decay();
+}
+
+static bool grow_once(page_id first, size_t n, size_t n_wanted, bool *clean)
 {
     page_id next = {first.n + (uint32_t)n};
     size_t more = n_wanted - n;
@@ -407,6 +447,11 @@ bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean)
     }
     stripe_leave(self);
     return grown;
+}
+
+bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean)
+{
+    return grow_once(first, n, n_wanted, clean) || (give_recent() && grow_once(first, n, n_wanted, clean));
 }
 
 // --- Giving memory back to the kernel.
@@ -464,6 +509,7 @@ static size_t purge_stripes(bool all)
 
 static size_t purge(bool all)
 {
+    give_recent();
     uint64_t calls = 0;
     size_t from_zones = zone_table_purge(all, &calls);
     fetch_add_relaxed(&heap.purged_zones, from_zones);
@@ -488,6 +534,7 @@ void page_heap_decay(void)
 
 struct page_heap_counts page_heap_counts(void)
 {
+    uint64_t recent = recent_pages();
     struct zone_table_counts zones = zone_table_counts();
     struct page_heap_counts counts = {.opened_pages = zones.opened_zones * ZONE_PAGES,
                                       .used_pages = load_relaxed(&heap.huge_pages),
@@ -503,6 +550,9 @@ struct page_heap_counts page_heap_counts(void)
         counts.purge_calls += stripe->purge_calls;
         stripe_leave(stripe);
     }
+    recent = min_size(recent, counts.used_pages); // some may have gone meanwhile
+    counts.used_pages -= recent;
+    counts.dirty_pages += recent;
     uint64_t busy = counts.used_pages + counts.dirty_pages;
     counts.opened_pages =
         counts.opened_pages > busy ? counts.opened_pages : busy; // another thread opened one meanwhile

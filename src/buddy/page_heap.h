@@ -4,6 +4,7 @@
 #ifndef TARN_BUDDY_PAGE_HEAP_H
 #define TARN_BUDDY_PAGE_HEAP_H
 
+#include "buddy/recent.h"
 #include "buddy/zone_table.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,6 +27,10 @@ unsigned page_heap_stripes(void);
 struct page_block page_heap_take(size_t n, size_t align);
 // Any part of a block, or all of it.
 void page_heap_give(page_id first, size_t n);
+// The same for large blocks of n pages, no more aligned than pages are: kept whole for a moment, never clean.
+// NO_PAGE when there is none of that size.
+static inline page_id page_heap_take_recent(size_t n) { return recent_take(recent_near(), n); }
+void page_heap_give_recent(page_id first, size_t n);
 // Adds the pages behind a block of n to it, up to n_wanted in all; false if they are in use. *clean as in
 // page_block.
 bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean);

@@ -55,11 +55,18 @@ static void *take_large(size_t size, size_t align, bool *clean)
 
 void *alloc_small_slow(size_t size) { return take_class(size_class_small[size]); }
 
+static NOINLINE void *alloc_large(size_t size, bool *clean)
+{
+    *clean = false;
+    void *p = likely(size <= PTRDIFF_MAX) ? large_alloc_recent(size) : NULL;
+    return likely(p != NULL) ? p : take_large(size, 1, clean);
+}
+
 void *alloc_medium(size_t size, struct tcache *self)
 {
     bool clean;
     if (unlikely(size > SIZE_CLASS_MAX))
-        return take_large(size, 1, &clean);
+        return alloc_large(size, &clean);
     unsigned cls = size_class_of_medium(size);
     void *p = bin_pop(&self->bins[cls]);
     return likely(p != NULL) ? p : take_class(cls);
@@ -204,7 +211,7 @@ void *alloc_zeroed(size_t count, size_t size)
         void *p = alloc_fast(bytes);
         return likely(p != NULL) ? zero_slot(p, bytes) : NULL;
     }
-    void *p = bytes > SIZE_CLASS_MAX ? take_large(bytes, 1, &clean) : alloc_fast(bytes);
+    void *p = bytes > SIZE_CLASS_MAX ? alloc_large(bytes, &clean) : alloc_fast(bytes);
     return p == NULL || clean ? p : memset(p, 0, bytes);
 }
 

@@ -6,6 +6,16 @@
 #include "core/page_map.h"
 #include "core/span.h"
 
+void *large_alloc_recent(size_t size)
+{
+    size_t pages = pages_for(size);
+    page_id first = page_heap_take_recent(pages);
+    if (unlikely(first.n == NO_PAGE.n))
+        return NULL;
+    span_make_large(first, pages);
+    return page_address(first);
+}
+
 void *large_alloc(size_t size, size_t align, bool *clean)
 {
     size_t pages = max_size(1, pages_for(size));
@@ -21,7 +31,7 @@ void large_free(page_id first)
 {
     size_t pages = load_relaxed(&span_at(first)->pages);
     page_map_set(first, 1, 0);
-    page_heap_give(first, pages);
+    page_heap_give_recent(first, pages);
 }
 
 size_t large_size(page_id first) { return (size_t)load_relaxed(&span_at(first)->pages) << PAGE_SHIFT; }

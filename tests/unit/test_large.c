@@ -52,6 +52,8 @@ Test(large, clean_means_zero)
     cr_assert(clean);
     memset(p, 255, 100000);
     large_free(page_of(p));
+    cr_assert_eq(large_alloc_recent(100000), p);
+    page_heap_give(page_of(p), pages_for(100000));
     p = large_alloc(100000, 1, &clean);
     for (size_t i = 0; clean && i < 100000; i++)
         cr_assert_eq(p[i], 0);

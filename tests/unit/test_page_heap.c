@@ -374,6 +374,78 @@ Test(page_heap, a_held_stripe_is_waited_for_rather_than_a_zone_opened, .timeout 
     check();
 }
 
+// --- Recent blocks.
+
+Test(page_heap, a_recent_block_is_dirty_and_comes_back_whole)
+{
+    page_id block = take(100, PAGE_SIZE);
+    page_heap_give_recent(block, 100);
+    cr_assert_eq(page_heap_counts().used_pages, 0);
+    cr_assert_eq(page_heap_counts().dirty_pages, 100);
+    check();
+    cr_assert_eq(page_heap_take_recent(99).n, NO_PAGE.n);
+    cr_assert_eq(page_heap_take_recent(100).n, block.n);
+    cr_assert_eq(page_heap_counts().used_pages, 100);
+    check();
+}
+
+Test(page_heap, recent_blocks_go_before_the_heap_grows)
+{
+    page_id block = take(ZONE_PAGES, PAGE_SIZE);
+    page_heap_give_recent(block, ZONE_PAGES);
+    cr_assert_eq(take(ZONE_PAGES / 2, PAGE_SIZE).n, block.n);
+    cr_assert_eq(zone_table_counts().opened_zones, 1);
+    check();
+}
+
+Test(page_heap, recent_blocks_make_way_for_what_stands_before_them)
+{
+    bool clean;
+    page_id first = take(4, PAGE_SIZE), next = take(4, PAGE_SIZE);
+    cr_assert_eq(next.n, first.n + 4);
+    page_heap_give_recent(next, 4);
+    cr_assert(page_heap_grow(first, 4, 8, &clean));
+    cr_assert_not(clean);
+    check();
+}
+
+Test(page_heap, recent_blocks_are_purged)
+{
+    page_id block = take(100, PAGE_SIZE);
+    bytes_of(block)[0] = 1;
+    page_heap_give_recent(block, 100);
+    cr_assert_eq(page_heap_purge(), 100 * PAGE_SIZE);
+    cr_assert_eq(page_heap_counts().dirty_pages, 0);
+    cr_assert_eq(page_heap_take_recent(100).n, NO_PAGE.n);
+    check();
+}
+
+Test(page_heap, nothing_is_recent_where_memory_goes_back_at_once)
+{
+    page_id block = take(100, PAGE_SIZE);
+    store_relaxed(&options.decay_ms, 0);
+    page_heap_give_recent(block, 100);
+    cr_assert_eq(page_heap_take_recent(100).n, NO_PAGE.n);
+    cr_assert_eq(page_heap_counts().dirty_pages, 0);
+}
+
+// A process that only takes and gives recent blocks reads the clock now and then.
+Test(page_heap, recent_blocks_decay)
+{
+    store_relaxed(&options.decay_ms, 1);
+    page_id block = take(100, PAGE_SIZE), idle = take(50, PAGE_SIZE);
+    page_heap_give(idle, 50);
+    for (int i = 0; page_heap_counts().dirty_pages != 0; i++) {
+        cr_assert_lt(i, 10000);
+        page_heap_give_recent(block, 100);
+        block.n = page_heap_take_recent(100).n;
+        if (block.n == NO_PAGE.n) // a tick came in between
+            block = take(100, PAGE_SIZE);
+        sleep_ms(1);
+    }
+    check();
+}
+
 static page_id late; // given by a thread that found the lock held, but after the holder's last look
 
 static void after_unlock(void)
