@@ -45,9 +45,13 @@ static inline __attribute__((always_inline)) void alloc_free_fast(void *p)
     struct tcache *self = tcache_self;
     uintptr_t page = ((uintptr_t)p - self->base) >> PAGE_SHIFT;
     if (likely(page < self->pages)) {
-        uint32_t field = load_relaxed(&self->entries[page]) - self->tag;
-        if (likely(field <= PAGE_CLASS_MASK) && likely(bin_push(bin_at(self, field), p)))
+        uint32_t entry = load_relaxed(&self->entries[page]), field = entry - self->tag;
+        if (likely(field <= PAGE_CLASS_MASK)) {
+            if (likely(bin_push(bin_at(self, field), p)))
+                return;
+        } else if (entry_is_small(entry) && likely(bin_push(bin_away(self, entry), p))) {
             return;
+        }
     }
     alloc_free_slow(p);
 }

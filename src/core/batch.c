@@ -116,5 +116,16 @@ bool batch_visit(batch_stack *stack, bool (*visit)(void *arg, struct batch *batc
     return true;
 }
 
+uint64_t batch_objects_shared(batch_stack *stack)
+{
+    uint64_t word = load_acquire(&stack->word), objects = 0; // pairs with push
+    uint32_t number = (uint32_t)word & NUMBER_MASK;
+    for (unsigned i = depth_of(word); i > 0 && number != 0; i--) {
+        objects += batch_count(batch_at(number));
+        number = load_relaxed(&batch_at(number)->next);
+    }
+    return objects;
+}
+
 // A number that a vanished thread was about to hand out is handed out here instead, or is lost.
 void batch_after_fork(void) { lock_reset_after_fork(&pool.lock); }

@@ -44,6 +44,8 @@ void batch_recycle(struct batch *self);
 // False, and nothing pushed, when the stack is `bound` deep already (bound <= BATCH_STACK_DEEPEST).
 bool batch_push(batch_stack *stack, struct batch *batch, unsigned bound);
 struct batch *batch_pop(batch_stack *stack);
+// How many objects the batches of a stack hold, while other threads use it: roughly.
+uint64_t batch_objects_shared(batch_stack *stack);
 unsigned batch_depth(batch_stack *stack);
 // Visits what is in the stack; no other thread uses it. Stops when `visit` returns false, and then returns
 // false.

@@ -20,11 +20,12 @@
 struct central {
     _Alignas(CACHE_LINE) batch_stack full;
     atomic_u32 lowest_depth;                          // of `full` since the last trim; relaxed: a hint
+    uint32_t parked_bound;                            // most batches in `full`; constant
+    atomic_u64 batches_in, batches_out;               // relaxed, counted roughly
     _Alignas(CACHE_LINE) atomic_u64 buckets[BUCKETS]; // tag << 32 | page number of the top span
     // Relaxed: these only count. `empty` may be off for the moment between a step and its counting.
     _Alignas(CACHE_LINE) atomic_i64 listed, empty;
-    atomic_u64 spans_made, spans_retired, batches_in, batches_out;
-    atomic_i64 batch_objects;
+    atomic_u64 spans_made, spans_retired;
 };
 
 static struct central centrals[SIZE_CLASS_COUNT];
@@ -35,26 +36,30 @@ static bool counts_are_exact = true;
 
 void central_after_fork(void) { counts_are_exact = false; }
 
+static unsigned bound_of(unsigned cls)
+{
+    size_t batch_bytes = size_class_size(cls) * size_class_table[cls].batch;
+    return (unsigned)max_size(2, min_size(BATCH_STACK_DEEPEST, PARKED_BYTES / max_size(batch_bytes, 1)));
+}
+
 void central_init(void)
 {
-    for (unsigned cls = 0; cls < SIZE_CLASS_COUNT; cls++)
+    for (unsigned cls = 0; cls < SIZE_CLASS_COUNT; cls++) {
+        centrals[cls].parked_bound = bound_of(cls);
         for (unsigned b = 0; b < BUCKETS; b++)
             store_relaxed(&centrals[cls].buckets[b], NO_SPAN);
+    }
 }
 
 // --- Full batches.
 
-static unsigned parked_bound(unsigned cls)
-{
-    size_t batch_bytes = size_class_size(cls) * size_class_table[cls].batch;
-    return (unsigned)max_size(2, min_size(BATCH_STACK_DEEPEST, PARKED_BYTES / batch_bytes));
-}
+// A statistic beside the word that was just exchanged, without an exchange of its own: it may miss one.
+static void count_roughly(atomic_u64 *count) { store_relaxed(count, load_relaxed(count) + 1); }
 
 static struct batch *pop_counted(struct central *self)
 {
     struct batch *batch = batch_pop(&self->full);
     if (batch != NULL) {
-        fetch_sub_relaxed(&self->batch_objects, batch_count(batch));
         unsigned depth = batch_depth(&self->full);
         if (depth < load_relaxed(&self->lowest_depth))
             store_relaxed(&self->lowest_depth, depth);
@@ -67,18 +72,16 @@ struct batch *central_pop_batch(unsigned cls)
     struct central *self = &centrals[cls];
     struct batch *batch = pop_counted(self);
     if (batch != NULL)
-        fetch_add_relaxed(&self->batches_out, 1);
+        count_roughly(&self->batches_out);
     return batch;
 }
 
 bool central_push_batch(unsigned cls, struct batch *batch)
 {
     struct central *self = &centrals[cls];
-    unsigned count = batch_count(batch); // another thread may have popped it as soon as it is in
-    if (!batch_push(&self->full, batch, parked_bound(cls)))
+    if (!batch_push(&self->full, batch, self->parked_bound))
         return false;
-    fetch_add_relaxed(&self->batch_objects, count);
-    fetch_add_relaxed(&self->batches_in, 1);
+    count_roughly(&self->batches_in);
     return true;
 }
 
@@ -352,12 +355,10 @@ void central_trim(unsigned cls, bool all)
         sweep(self);
 }
 
-static uint64_t not_below_zero(int64_t n) { return n < 0 ? 0 : (uint64_t)n; }
-
 struct central_counts central_counts(unsigned cls)
 {
     struct central *self = &centrals[cls];
-    return (struct central_counts){.batch_objects = not_below_zero(load_relaxed(&self->batch_objects)),
+    return (struct central_counts){.batch_objects = batch_objects_shared(&self->full),
                                    .batches_in = load_relaxed(&self->batches_in),
                                    .batches_out = load_relaxed(&self->batches_out),
                                    .spans_made = load_relaxed(&self->spans_made),
@@ -379,22 +380,22 @@ static bool bucket_validate(struct central *self, unsigned bucket, int64_t *list
     return true;
 }
 
-static bool count_objects(void *sum, struct batch *batch)
+static bool count_batch(void *batches, struct batch *batch)
 {
-    *(int64_t *)sum += batch_count(batch);
+    ++*(unsigned *)batches;
     return batch_count(batch) <= BATCH_SLOTS;
 }
 
 bool central_validate(unsigned cls)
 {
     struct central *self = &centrals[cls];
-    int64_t listed = 0, empty = 0, objects = 0;
+    int64_t listed = 0, empty = 0;
+    unsigned batches = 0;
     for (unsigned b = 0; b < BUCKETS; b++)
         if (!bucket_validate(self, b, &listed, &empty))
             return false;
-    if (!batch_visit(&self->full, count_objects, &objects))
+    if (!batch_visit(&self->full, count_batch, &batches) || batches != batch_depth(&self->full))
         return false;
     return !counts_are_exact ||
-           (listed == load_relaxed(&self->listed) && empty == load_relaxed(&self->empty) &&
-            objects == load_relaxed(&self->batch_objects));
+           (listed == load_relaxed(&self->listed) && empty == load_relaxed(&self->empty));
 }

@@ -15,6 +15,7 @@
 // Spans up to this many pages may be held by one cache.
 #define HELD_PAGES 4
 #define SHORTAGES_PER_FLUSH 64
+#define WAVE_BATCHES 4 // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
 
 struct tcache tcache_none = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
 struct tcache tcache_gone = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
@@ -22,6 +23,8 @@ _Thread_local struct tcache *tcache_self = &tcache_none;
 
 // Written by tcache_init, read-only afterwards.
 static uint8_t capacity_limit[SIZE_CLASS_COUNT]; // 0: the class is not cached
+// For a thread whose free objects rise and fall by more than two batches.
+static uint8_t wave_limit[SIZE_CLASS_COUNT];
 static pthread_key_t exit_key;
 static bool exit_key_works;
 
@@ -35,20 +38,23 @@ static void thread_exits(void *cache)
         tcache_retire();
 }
 
-static uint8_t limit_of(unsigned cls)
+static uint8_t limit_of(unsigned cls, size_t batch_bytes)
 {
     size_t size = size_class_size(cls);
     if (load_relaxed(&options.tcache_off) || size > load_relaxed(&options.tcache_max_size))
         return 0;
-    return (uint8_t)min_size(BATCH_SLOTS, max_size(2, load_relaxed(&options.tcache_batch) / size));
+    return (uint8_t)min_size(BATCH_SLOTS, max_size(2, batch_bytes / size));
 }
 
 void tcache_init(void)
 {
     registry_init();
     exit_key_works = pthread_key_create(&exit_key, thread_exits) == 0;
-    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
-        capacity_limit[cls] = limit_of(cls);
+    size_t bytes = load_relaxed(&options.tcache_batch);
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
+        capacity_limit[cls] = limit_of(cls, bytes);
+        wave_limit[cls] = limit_of(cls, WAVE_BATCHES * bytes);
+    }
     store_relaxed(&last_trim_ms, os_now_ms());
 }
 
@@ -85,6 +91,23 @@ static void give_batch(unsigned cls, struct batch *batch)
     batch_recycle(batch);
 }
 
+// Empty batches stay at hand, so that one exchange with a central pool is one exchange of a word.
+static struct batch *take_blank(struct tcache *self)
+{
+    if (self->blank_count == 0)
+        return batch_new();
+    return self->blanks[--self->blank_count];
+}
+
+static void keep_blank(struct tcache *self, struct batch *batch)
+{
+    batch_set_count(batch, 0);
+    if (self->blank_count < BLANKS)
+        self->blanks[self->blank_count++] = batch;
+    else
+        batch_recycle(batch);
+}
+
 static unsigned loaded_count(struct bin *bin)
 {
     return (unsigned)(load_relaxed(&bin->top) - load_relaxed(&bin->empty));
@@ -110,21 +133,20 @@ static void load(struct bin *bin, struct batch *batch, unsigned capacity)
     store_relaxed(&bin->top, empty + batch_count(batch));
 }
 
-static void drop(unsigned cls, batch_place *place)
+static void flush_bin(struct bin *bin, unsigned cls)
 {
-    struct batch *batch = load_relaxed(place);
-    store_relaxed(place, NULL);
-    if (batch != NULL)
-        give_batch(cls, batch);
+    struct batch *loaded = unload(bin), *spare = load_relaxed(&bin->spare);
+    store_relaxed(&bin->spare, NULL);
+    if (loaded != NULL)
+        give_batch(cls, loaded);
+    if (spare != NULL)
+        give_batch(cls, spare);
 }
 
 static void flush_class(struct tcache *self, unsigned cls)
 {
-    struct batch *loaded = unload(&self->bins[cls]);
-    if (loaded != NULL)
-        give_batch(cls, loaded);
-    drop(cls, &self->bins[cls].spare);
-    drop(cls, &self->away[cls]);
+    flush_bin(&self->bins[cls], cls);
+    flush_bin(&self->away[cls], cls);
     struct span *held = self->held[cls];
     self->held[cls] = NULL;
     if (held != NULL)
@@ -136,6 +158,8 @@ static void flush_all(struct tcache *self)
 {
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         flush_class(self, cls);
+    while (self->blank_count > 0)
+        batch_recycle(self->blanks[--self->blank_count]);
 }
 
 // Room is short: what this thread has not used since the last time makes some. True if anything was there.
@@ -157,11 +181,11 @@ static bool flush_unused(struct tcache *self, unsigned wanted)
 
 // --- Growing.
 
-// Raises the capacity to `wanted` objects or the class's limit, if the common bound has room.
-static bool grow(struct tcache *self, unsigned cls, size_t wanted)
+// Raises the capacity to `wanted` objects or the limit, if the common bound has room.
+static bool grow(struct tcache *self, unsigned cls, size_t wanted, size_t limit)
 {
     size_t capacity = self->capacity[cls];
-    wanted = min_size(wanted, capacity_limit[cls]);
+    wanted = min_size(wanted, limit);
     if (wanted <= capacity)
         return false;
     if (!charge(self, cls, wanted - capacity) &&
@@ -176,15 +200,24 @@ static size_t next_capacity(const struct tcache *self, unsigned cls)
     return max_size(FIRST_CAPACITY, 2 * (size_t)self->capacity[cls]);
 }
 
-static bool ensure_loaded(struct tcache *self, unsigned cls)
+static bool ensure_loaded(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    struct bin *bin = &self->bins[cls];
     if (load_relaxed(&bin->empty) != NULL)
         return true;
-    struct batch *batch = batch_new();
+    struct batch *batch = self->capacity[cls] == 0 ? NULL : take_blank(self);
     if (batch != NULL)
         load(bin, batch, self->capacity[cls]);
     return batch != NULL;
+}
+
+// A bin is loaded with the capacity of that moment; later it may hold more.
+static bool extend(struct tcache *self, struct bin *bin, unsigned cls)
+{
+    void **empty = load_relaxed(&bin->empty), **full = empty + self->capacity[cls];
+    if (empty == NULL || full <= load_relaxed(&bin->full))
+        return false;
+    store_relaxed(&bin->full, full);
+    return true;
 }
 
 // --- Maintenance on the way to the spans; one clock reading, no system call.
@@ -313,7 +346,7 @@ static bool load_parked(struct tcache *self, struct bin *bin, unsigned cls)
     struct batch *parked = central_pop_batch(cls);
     if (parked == NULL)
         return false;
-    grow(self, cls, batch_count(parked));
+    grow(self, cls, batch_count(parked), wave_limit[cls]);
     if (self->capacity[cls] == 0) {
         give_batch(cls, parked);
         return false;
@@ -326,20 +359,20 @@ static bool load_parked(struct tcache *self, struct bin *bin, unsigned cls)
     struct batch *emptied = unload(bin);
     load(bin, parked, self->capacity[cls]);
     if (emptied != NULL)
-        batch_recycle(emptied);
+        keep_blank(self, emptied);
     return true;
 }
 
 static bool may_hold(const struct tcache *self, unsigned cls)
 {
-    return self->capacity[cls] == capacity_limit[cls] && size_class_table[cls].pages <= HELD_PAGES;
+    return self->capacity[cls] >= capacity_limit[cls] && size_class_table[cls].pages <= HELD_PAGES;
 }
 
 static bool fill_from_spans(struct tcache *self, struct bin *bin, unsigned cls)
 {
     maintain();
-    grow(self, cls, next_capacity(self, cls));
-    if (self->capacity[cls] == 0 || !ensure_loaded(self, cls))
+    grow(self, cls, next_capacity(self, cls), capacity_limit[cls]);
+    if (!ensure_loaded(self, bin, cls))
         return false;
     struct batch *batch = unload(bin);
     struct span **held = may_hold(self, cls) ? &self->held[cls] : NULL;
@@ -374,64 +407,66 @@ static void park_or_give(unsigned cls, struct batch *batch)
         give_batch(cls, batch);
 }
 
+// Both batches are full. One more step of growth, or the older batch goes.
+static bool make_room_beyond(struct tcache *self, struct bin *bin, unsigned cls)
+{
+    if (grow(self, cls, next_capacity(self, cls), wave_limit[cls]) && extend(self, bin, cls))
+        return true;
+    struct batch *room = take_blank(self);
+    if (room == NULL)
+        return false;
+    struct batch *older = load_relaxed(&bin->spare);
+    store_release(&bin->spare, unload(bin)); // pairs with count_of
+    load(bin, room, self->capacity[cls]);
+    park_or_give(cls, older);
+    return true;
+}
+
 // Makes room in a full bin; false when there is no memory for another batch or no room under the common
 // bound.
 static bool make_room(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    if (grow(self, cls, next_capacity(self, cls)) && load_relaxed(&bin->empty) != NULL) {
-        store_relaxed(&bin->full, load_relaxed(&bin->empty) + self->capacity[cls]);
+    if (extend(self, bin, cls))
         return true;
-    }
-    if (self->capacity[cls] == 0)
-        return false;
+    if (grow(self, cls, next_capacity(self, cls), capacity_limit[cls]) && extend(self, bin, cls))
+        return true;
     if (load_relaxed(&bin->empty) == NULL)
-        return ensure_loaded(self, cls);
+        return ensure_loaded(self, bin, cls);
     struct batch *spare = load_relaxed(&bin->spare);
-    struct batch *room = spare != NULL && batch_count(spare) == 0 ? spare : batch_new();
+    if (spare != NULL && batch_count(spare) != 0)
+        return make_room_beyond(self, bin, cls);
+    struct batch *room = spare != NULL ? spare : take_blank(self);
     if (room == NULL)
         return false;
     store_release(&bin->spare, unload(bin)); // pairs with count_of
-    if (spare != NULL && spare != room)
-        park_or_give(cls, spare);
     load(bin, room, self->capacity[cls]);
     return true;
 }
 
-static void push_home(struct tcache *self, unsigned cls, void *p)
+// The same for a bin that nothing is taken from: a full batch goes at once.
+static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    struct bin *bin = &self->bins[cls];
+    if (extend(self, bin, cls))
+        return true;
+    if (grow(self, cls, next_capacity(self, cls), capacity_limit[cls]) && extend(self, bin, cls))
+        return true;
+    struct batch *full = unload(bin);
+    if (full != NULL)
+        park_or_give(cls, full);
+    return ensure_loaded(self, bin, cls);
+}
+
+static void push(struct tcache *self, struct bin *bin, unsigned cls, void *p)
+{
     if (load_relaxed(&bin->top) != load_relaxed(&bin->full) && *load_relaxed(&bin->top) == p)
         central_give(cls, (void *[]){p, p}, 2); // freed twice in a row: says so and aborts
-    if (bin_push(bin, p))
+    if (bin_push(bin, p)) // a thread's first call comes here though later ones would not
         return;
     self->recent |= UINT64_C(1) << cls;
     store_relaxed(&self->flushes, load_relaxed(&self->flushes) + 1);
-    if (!make_room(self, bin, cls) || !bin_push(bin, p))
+    bool room = bin == &self->bins[cls] ? make_room(self, bin, cls) : make_room_away(self, bin, cls);
+    if (!room || !bin_push(bin, p))
         central_give(cls, &p, 1);
-}
-
-static void push_away(struct tcache *self, unsigned cls, void *p)
-{
-    struct batch *batch = load_relaxed(&self->away[cls]);
-    if (batch == NULL && (self->capacity[cls] != 0 || grow(self, cls, FIRST_CAPACITY))) {
-        batch = batch_new();
-        store_release(&self->away[cls], batch); // pairs with count_of
-    }
-    if (batch == NULL) {
-        central_give(cls, &p, 1);
-        return;
-    }
-    unsigned count = batch_count(batch) + 1;
-    batch->objects[count - 1] = p;
-    batch_set_count(batch, count);
-    if (count < self->capacity[cls])
-        return;
-    grow(self, cls, next_capacity(self, cls));
-    if (count < self->capacity[cls])
-        return;
-    store_relaxed(&self->away[cls], NULL);
-    store_relaxed(&self->flushes, load_relaxed(&self->flushes) + 1);
-    park_or_give(cls, batch);
 }
 
 void tcache_overflow(void *p, uint32_t entry)
@@ -442,10 +477,8 @@ void tcache_overflow(void *p, uint32_t entry)
         central_give(cls, &p, 1);
         return;
     }
-    if (entry >> PAGE_HOME_SHIFT == home_of(self))
-        push_home(self, cls, p);
-    else
-        push_away(self, cls, p);
+    bool home = entry >> PAGE_HOME_SHIFT == home_of(self);
+    push(self, home ? &self->bins[cls] : bin_away(self, entry), cls, p);
     leave(self);
 }
 
@@ -465,15 +498,18 @@ static unsigned count_of(batch_place *place)
     return batch == NULL ? 0 : batch_count(batch);
 }
 
+static uint64_t count_bin(struct bin *bin)
+{
+    return count_between(load_relaxed(&bin->empty), load_relaxed(&bin->top)) + count_of(&bin->spare);
+}
+
 static void count_cache(struct tcache_counts *counts, struct tcache *cache)
 {
     counts->caches++;
     counts->live += load_relaxed(&cache->state) == TCACHE_LIVE;
     counts->flushes += load_relaxed(&cache->flushes);
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
-        struct bin *bin = &cache->bins[cls];
-        counts->objects[cls] += count_between(load_relaxed(&bin->empty), load_relaxed(&bin->top)) +
-                                count_of(&bin->spare) + count_of(&cache->away[cls]);
+        counts->objects[cls] += count_bin(&cache->bins[cls]) + count_bin(&cache->away[cls]);
         counts->refills[cls] += load_relaxed(&cache->refills[cls]);
     }
 }
@@ -485,9 +521,8 @@ void tcache_counts_shared(struct tcache_counts *counts)
         count_cache(counts, cache);
 }
 
-static bool class_validate(struct tcache *self, unsigned cls)
+static bool bin_validate(const struct tcache *self, struct bin *bin, unsigned cls)
 {
-    struct bin *bin = &self->bins[cls];
     void **empty = load_relaxed(&bin->empty), **top = load_relaxed(&bin->top),
          **full = load_relaxed(&bin->full);
     if (empty > top || top > full || full - empty > self->capacity[cls])
@@ -495,8 +530,13 @@ static bool class_validate(struct tcache *self, unsigned cls)
     for (void **object = empty; object != top;)
         if (entry_class(page_entry(page_of(*++object))) != cls)
             return false;
-    return self->capacity[cls] <= capacity_limit[cls] && count_of(&bin->spare) <= self->capacity[cls] &&
-           count_of(&self->away[cls]) <= self->capacity[cls];
+    return count_of(&bin->spare) <= self->capacity[cls];
+}
+
+static bool class_validate(struct tcache *self, unsigned cls)
+{
+    return self->capacity[cls] <= wave_limit[cls] && bin_validate(self, &self->bins[cls], cls) &&
+           bin_validate(self, &self->away[cls], cls);
 }
 
 bool tcache_validate(void)

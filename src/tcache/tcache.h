@@ -31,6 +31,10 @@ struct bin {
 _Static_assert(sizeof(struct bin) == 8 << PAGE_CLASS_SHIFT,
                "a page map entry's class field scaled by 8 is a bin's offset");
 
+#define AWAY_FIELD                                                                                           \
+    ((uint32_t)SIZE_CLASS_COUNT << PAGE_CLASS_SHIFT) // the first bin behind those of the classes
+#define BLANKS 4
+
 enum tcache_state { TCACHE_UNUSED, TCACHE_LIVE };
 
 struct tcache {
@@ -44,9 +48,10 @@ struct tcache {
     uint8_t class_field[SIZE_CLASS_SMALL_MAX +
                         1]; // by size: class << PAGE_CLASS_SHIFT; 0 for sizes that are not cached
     _Alignas(CACHE_LINE) struct bin bins[SIZE_CLASS_COUNT];
-
-    // Objects of other homes, on their way out: never allocated from.
-    batch_place away[SIZE_CLASS_COUNT];
+    // Objects of other homes, on their way out: never allocated from. Bins without a spare.
+    struct bin away[SIZE_CLASS_COUNT];
+    struct batch *blanks[BLANKS]; // empty batches at hand
+    uint32_t blank_count;
     // Spans this cache fills from alone; only of classes that are in full use here.
     struct span *held[SIZE_CLASS_COUNT];
     uint8_t capacity[SIZE_CLASS_COUNT];   // objects the loaded batch may hold; grows by use
@@ -60,6 +65,9 @@ struct tcache {
     struct tcache *next_unused; // guarded by the registry's lock
     ck_stack_entry_t link;      // in the registry, for ever
 };
+
+_Static_assert(offsetof(struct tcache, away) == offsetof(struct tcache, bins) + 8 * (size_t)AWAY_FIELD,
+               "the away bins follow the others");
 
 // The calling thread's cache, or one of the two below, whose bins are empty and full at once and whose tag
 // fits no entry.
@@ -83,6 +91,12 @@ static inline void *bin_pop(struct bin *bin)
     if (p == NULL)
         __builtin_unreachable(); // so that the caller's test for NULL is the test above
     return p;
+}
+
+// Where a free object of another home goes.
+static inline struct bin *bin_away(struct tcache *self, uint32_t entry)
+{
+    return bin_at(self, (entry & PAGE_CLASS_MASK) + AWAY_FIELD);
 }
 
 // False when the bin is full, or when p is what was pushed last: the slow path finds out.
