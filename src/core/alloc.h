@@ -56,15 +56,20 @@ static inline __attribute__((always_inline)) void alloc_free_fast(void *p)
     alloc_free_slow(p);
 }
 
-// Right class, right home: any other case is looked into by the slow half.
+// Right class, room in the bin: any other case is looked into by the slow half.
 static inline __attribute__((always_inline)) void alloc_free_sized(void *p, size_t size)
 {
     struct tcache *self = tcache_self;
     uintptr_t page = ((uintptr_t)p - self->base) >> PAGE_SHIFT;
     if (likely(size <= SIZE_CLASS_SMALL_MAX) && likely(page < self->pages)) {
-        uint32_t field = load_relaxed(&self->entries[page]) - self->tag;
-        if (likely(field == self->class_field[size]) && likely(bin_push(bin_at(self, field), p)))
+        uint32_t entry = load_relaxed(&self->entries[page]), field = entry - self->tag;
+        if (likely(field == self->class_field[size])) {
+            if (likely(bin_push(bin_at(self, field), p)))
+                return;
+        } else if ((entry & PAGE_CLASS_MASK) == self->class_field[size] && entry_is_small(entry) &&
+                   likely(bin_push(bin_away(self, entry), p))) {
             return;
+        }
     }
     alloc_free_sized_slow(p, size);
 }

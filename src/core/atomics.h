@@ -28,6 +28,7 @@ typedef _Atomic(uintptr_t) atomic_uptr;
 #define exchange_acq_rel(p, v) atomic_exchange_explicit((p), (v), memory_order_acq_rel)
 #define fetch_add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
 #define fetch_sub_relaxed(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
+#define fetch_or_relaxed(p, v) atomic_fetch_or_explicit((p), (v), memory_order_relaxed)
 #define fetch_or_release(p, v) atomic_fetch_or_explicit((p), (v), memory_order_release)
 #define fetch_and_acquire(p, v) atomic_fetch_and_explicit((p), (v), memory_order_acquire)
 

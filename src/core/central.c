@@ -11,24 +11,36 @@
 // it where it belongs.
 #define BUCKETS 4
 #define RELOCATIONS 8 // how many stale places one search mends
-// Full batches of one class hold at most about this many bytes.
-#define PARKED_BYTES ((size_t)1 << 20)
+// Full batches of one class in one shard hold at most about this many bytes.
+#define PARKED_BYTES ((size_t)64 << 10)
 // Wholly free spans are swept out of the buckets when there are this many, and an eighth of all that are
 // listed.
 #define SWEEP_LEAST 4
 
-struct central {
+// A pool is divided by the home of what lies in it: threads look into their own shard first. So the slots of
+// a span mostly stay with threads of one shard, which then do not write to each other's cache lines.
+#define SHARDS 8
+
+struct shard {
     _Alignas(CACHE_LINE) batch_stack full;
-    atomic_u32 lowest_depth;                          // of `full` since the last trim; relaxed: a hint
-    uint32_t parked_bound;                            // most batches in `full`; constant
-    atomic_u64 batches_in, batches_out;               // relaxed, counted roughly
-    _Alignas(CACHE_LINE) atomic_u64 buckets[BUCKETS]; // tag << 32 | page number of the top span
+    atomic_u32 lowest_depth;            // of `full` since the last trim; relaxed: a hint
+    atomic_u64 buckets[BUCKETS];        // tag << 32 | link to the top span
+    atomic_u64 batches_in, batches_out; // relaxed, counted roughly
+};
+
+_Static_assert(sizeof(struct shard) == CACHE_LINE, "a shard is one cache line");
+
+struct central {
+    struct shard shards[SHARDS];
     // Relaxed: these only count. `empty` may be off for the moment between a step and its counting.
     _Alignas(CACHE_LINE) atomic_i64 listed, empty;
     atomic_u64 spans_made, spans_retired;
 };
 
 static struct central centrals[SIZE_CLASS_COUNT];
+static atomic_u64
+    used_classes; // relaxed; bit c: class c has had a span. The others' pools were never touched
+static uint8_t parked_bound[SIZE_CLASS_COUNT]; // most batches in a shard; written by central_init
 
 // In a child of fork the steps of threads that vanished may be counted by half; what they held stays out of
 // reach.
@@ -39,49 +51,52 @@ void central_after_fork(void) { counts_are_exact = false; }
 static unsigned bound_of(unsigned cls)
 {
     size_t batch_bytes = size_class_size(cls) * size_class_table[cls].batch;
-    return (unsigned)max_size(2, min_size(BATCH_STACK_DEEPEST, PARKED_BYTES / max_size(batch_bytes, 1)));
+    return (unsigned)max_size(2, min_size(BATCH_STACK_DEEPEST, PARKED_BYTES / batch_bytes));
 }
 
 void central_init(void)
 {
-    for (unsigned cls = 0; cls < SIZE_CLASS_COUNT; cls++) {
-        centrals[cls].parked_bound = bound_of(cls);
-        for (unsigned b = 0; b < BUCKETS; b++)
-            store_relaxed(&centrals[cls].buckets[b], NO_SPAN);
-    }
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        parked_bound[cls] = (uint8_t)bound_of(cls);
 }
 
-// --- Full batches.
+static struct shard *shard_of(struct central *self, uint32_t home) { return &self->shards[home % SHARDS]; }
+
+static uint32_t home_at(page_id page) { return page_entry_known(page) >> PAGE_HOME_SHIFT; }
 
 // A statistic beside the word that was just exchanged, without an exchange of its own: it may miss one.
 static void count_roughly(atomic_u64 *count) { store_relaxed(count, load_relaxed(count) + 1); }
 
-static struct batch *pop_counted(struct central *self)
+static struct batch *pop_counted(struct shard *self)
 {
+    if (batch_depth(&self->full) == 0)
+        return NULL;
     struct batch *batch = batch_pop(&self->full);
-    if (batch != NULL) {
-        unsigned depth = batch_depth(&self->full);
-        if (depth < load_relaxed(&self->lowest_depth))
-            store_relaxed(&self->lowest_depth, depth);
-    }
+    if (batch != NULL && batch_depth(&self->full) < load_relaxed(&self->lowest_depth))
+        store_relaxed(&self->lowest_depth, batch_depth(&self->full));
     return batch;
 }
 
-struct batch *central_pop_batch(unsigned cls)
+struct batch *central_pop_batch(unsigned cls, uint32_t home, enum central_reach reach)
 {
-    struct central *self = &centrals[cls];
-    struct batch *batch = pop_counted(self);
-    if (batch != NULL)
-        count_roughly(&self->batches_out);
+    struct batch *batch = NULL;
+    uint32_t shards = reach == CENTRAL_NEAR ? 1 : SHARDS;
+    for (uint32_t i = 0; i < shards && batch == NULL; i++) {
+        struct shard *shard = shard_of(&centrals[cls], home + i);
+        batch = pop_counted(shard);
+        if (batch != NULL)
+            count_roughly(&shard->batches_out);
+    }
     return batch;
 }
 
 bool central_push_batch(unsigned cls, struct batch *batch)
 {
     struct central *self = &centrals[cls];
-    if (!batch_push(&self->full, batch, self->parked_bound))
+    struct shard *shard = shard_of(self, batch_count(batch) == 0 ? 0 : home_at(page_of(batch->objects[0])));
+    if (!batch_push(&shard->full, batch, parked_bound[cls]))
         return false;
-    count_roughly(&self->batches_in);
+    count_roughly(&shard->batches_in);
     return true;
 }
 
@@ -93,22 +108,26 @@ static unsigned bucket_of(int64_t free, size_t slots)
     return part < 0 ? 0 : (unsigned)part;
 }
 
-static uint64_t bucket_word(uint64_t before, uint32_t page) { return ((before >> 32) + 1) << 32 | page; }
+// A link is a span's page number + 1, or 0.
+static uint32_t link_to(const struct span *span) { return span->first.n + 1; }
+static struct span *linked(uint32_t link) { return span_at((page_id){link - 1}); }
+
+static uint64_t bucket_word(uint64_t before, uint32_t link) { return ((before >> 32) + 1) << 32 | link; }
 
 static void bucket_push(atomic_u64 *bucket, struct span *span)
 {
     uint64_t before = load_relaxed(bucket);
     do
         store_relaxed(&span->next, (uint32_t)before);
-    while (!cas_weak_acq_rel(bucket, &before, bucket_word(before, span->first.n)));
+    while (!cas_weak_acq_rel(bucket, &before, bucket_word(before, link_to(span))));
 }
 
 // Whoever gets a span off a bucket is its holder.
 static struct span *bucket_pop(atomic_u64 *bucket)
 {
     uint64_t before = load_acquire(bucket); // pairs with bucket_push, for the link below
-    while ((uint32_t)before != NO_SPAN) {
-        struct span *top = span_at((page_id){(uint32_t)before});
+    while ((uint32_t)before != 0) {
+        struct span *top = linked((uint32_t)before);
         uint32_t below = load_relaxed(&top->next); // if somebody popped `top`, the tag tells
         if (cas_weak_acq_rel(bucket, &before, bucket_word(before, below)))
             return top;
@@ -119,7 +138,8 @@ static struct span *bucket_pop(atomic_u64 *bucket)
 static void list_span(struct central *self, struct span *span)
 {
     fetch_add_relaxed(&self->listed, 1);
-    bucket_push(&self->buckets[bucket_of(span_free(span), span->slots)], span);
+    struct shard *shard = shard_of(self, home_at(span->first));
+    bucket_push(&shard->buckets[bucket_of(span_free(span), span->slots)], span);
 }
 
 static void hold_popped(struct central *self, struct span *span)
@@ -151,10 +171,11 @@ void central_release(struct span *span)
     }
 }
 
-static struct span *hold_from_bucket(struct central *self, unsigned bucket, unsigned *relocations)
+static struct span *hold_from_bucket(struct central *self, struct shard *shard, unsigned bucket,
+                                     unsigned *relocations)
 {
     struct span *span;
-    while ((span = bucket_pop(&self->buckets[bucket])) != NULL) {
+    while ((span = bucket_pop(&shard->buckets[bucket])) != NULL) {
         hold_popped(self, span);
         if (bucket_of(span_free(span), span->slots) <= bucket || *relocations == 0)
             return span;
@@ -164,12 +185,12 @@ static struct span *hold_from_bucket(struct central *self, unsigned bucket, unsi
     return NULL;
 }
 
-// A held span with free slots from the fullest bucket that has one, or NULL.
-static struct span *hold_listed(struct central *self)
+// A held span with free slots from the fullest bucket of the shard that has one, or NULL.
+static struct span *hold_listed(struct central *self, struct shard *shard)
 {
     unsigned relocations = RELOCATIONS;
     for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
-        struct span *span = hold_from_bucket(self, bucket, &relocations);
+        struct span *span = hold_from_bucket(self, shard, bucket, &relocations);
         if (span != NULL)
             return span;
     }
@@ -181,23 +202,31 @@ static struct span *make_span(struct central *self, unsigned cls, uint32_t home)
     struct page_block block = page_heap_take(size_class_table[cls].pages, PAGE_SIZE);
     if (block.first.n == NO_PAGE.n)
         return NULL;
-    fetch_add_relaxed(&self->spans_made, 1);
+    if (fetch_add_relaxed(&self->spans_made, 1) == 0)
+        fetch_or_relaxed(&used_classes, UINT64_C(1) << cls);
     return span_make_small(block.first, cls, home);
 }
 
-static struct span *hold_any(unsigned cls, uint32_t home)
+static struct span *hold_any(unsigned cls, uint32_t home, enum central_reach reach)
 {
-    struct span *span = hold_listed(&centrals[cls]);
-    return span != NULL ? span : make_span(&centrals[cls], cls, home);
+    struct central *self = &centrals[cls];
+    struct span *span = hold_listed(self, shard_of(self, home));
+    if (span != NULL || reach == CENTRAL_NEAR)
+        return span;
+    for (uint32_t i = 1; i < SHARDS && load_relaxed(&self->listed) > 0; i++)
+        if ((span = hold_listed(self, shard_of(self, home + i))) != NULL)
+            return span;
+    return make_span(self, cls, home);
 }
 
 // A span that is listed or kept has a count above zero, and its bits are never behind its count: something is
 // taken.
-size_t central_take(unsigned cls, void **out, size_t n, uint32_t home, struct span **held)
+size_t central_take(unsigned cls, void **out, size_t n, uint32_t home, enum central_reach reach,
+                    struct span **held)
 {
     struct span *span = held != NULL ? *held : NULL;
     if (span == NULL) {
-        span = hold_any(cls, home);
+        span = hold_any(cls, home, reach);
         if (span == NULL)
             return 0;
         if (held != NULL)
@@ -218,11 +247,11 @@ size_t central_take(unsigned cls, void **out, size_t n, uint32_t home, struct sp
 static void sweep_bucket(struct central *self, atomic_u64 *bucket)
 {
     uint64_t before = load_acquire(bucket); // pairs with bucket_push
-    while (!cas_weak_acq_rel(bucket, &before, bucket_word(before, NO_SPAN)))
+    while (!cas_weak_acq_rel(bucket, &before, bucket_word(before, 0)))
         continue;
-    for (uint32_t page = (uint32_t)before; page != NO_SPAN;) {
-        struct span *span = span_at((page_id){page});
-        page = load_relaxed(&span->next);
+    for (uint32_t link = (uint32_t)before; link != 0;) {
+        struct span *span = linked(link);
+        link = load_relaxed(&span->next);
         hold_popped(self, span);
         central_release(span);
     }
@@ -230,8 +259,11 @@ static void sweep_bucket(struct central *self, atomic_u64 *bucket)
 
 static void sweep(struct central *self)
 {
-    for (unsigned b = 0; b < BUCKETS; b++)
-        sweep_bucket(self, &self->buckets[b]);
+    for (unsigned i = 0; i < SHARDS * BUCKETS; i++) {
+        atomic_u64 *bucket = &self->shards[i / BUCKETS].buckets[i % BUCKETS];
+        if ((uint32_t)load_relaxed(bucket) != 0)
+            sweep_bucket(self, bucket);
+    }
 }
 
 static void note_empty(struct central *self)
@@ -264,7 +296,7 @@ struct give_run {
     struct span *span;
     size_t word;
     uint64_t mask;    // of `word`, not given yet
-    unsigned counted; // given, not counted yet
+    unsigned counted; // not counted in the span's state yet
 };
 
 static void *slot_address(const struct span *span, size_t slot)
@@ -279,7 +311,6 @@ static void end_word(struct give_run *run)
     uint64_t twice = span_give_bits(run->span, run->word, run->mask) & run->mask;
     if (unlikely(twice != 0))
         misuse_double_free(slot_address(run->span, run->word * 64 + bits_lowest(twice)));
-    run->counted += bits_count(run->mask);
     run->mask = 0;
 }
 
@@ -323,6 +354,7 @@ static void give_one(struct give_run *run, struct central *self, unsigned cls, v
     if (unlikely((run->mask & bit) != 0))
         misuse_double_free(p);
     run->mask |= bit;
+    run->counted++;
 }
 
 void central_give(unsigned cls, void **objects, size_t n)
@@ -336,7 +368,7 @@ void central_give(unsigned cls, void **objects, size_t n)
 
 // --- Trimming, counting, checking.
 
-static void give_batches(struct central *self, unsigned cls, unsigned n)
+static void give_batches(struct shard *self, unsigned cls, unsigned n)
 {
     struct batch *batch;
     while (n-- > 0 && (batch = pop_counted(self)) != NULL) {
@@ -345,12 +377,22 @@ static void give_batches(struct central *self, unsigned cls, unsigned n)
     }
 }
 
+static void trim_shard(struct shard *self, unsigned cls, bool all)
+{
+    unsigned depth = batch_depth(&self->full);
+    if (depth == 0 && load_relaxed(&self->lowest_depth) == 0)
+        return;
+    unsigned unused = exchange_relaxed(&self->lowest_depth, depth);
+    give_batches(self, cls, all ? BATCH_STACK_DEEPEST : (unsigned)min_size(unused, depth));
+}
+
 void central_trim(unsigned cls, bool all)
 {
     struct central *self = &centrals[cls];
-    unsigned depth = batch_depth(&self->full);
-    unsigned unused = exchange_relaxed(&self->lowest_depth, depth);
-    give_batches(self, cls, all ? BATCH_STACK_DEEPEST : (unsigned)min_size(unused, depth));
+    if ((load_relaxed(&used_classes) >> cls & 1) == 0)
+        return;
+    for (unsigned i = 0; i < SHARDS; i++)
+        trim_shard(&self->shards[i], cls, all);
     if (load_relaxed(&self->empty) > 0)
         sweep(self);
 }
@@ -358,24 +400,30 @@ void central_trim(unsigned cls, bool all)
 struct central_counts central_counts(unsigned cls)
 {
     struct central *self = &centrals[cls];
-    return (struct central_counts){.batch_objects = batch_objects_shared(&self->full),
-                                   .batches_in = load_relaxed(&self->batches_in),
-                                   .batches_out = load_relaxed(&self->batches_out),
-                                   .spans_made = load_relaxed(&self->spans_made),
-                                   .spans_retired = load_relaxed(&self->spans_retired)};
+    if ((load_relaxed(&used_classes) >> cls & 1) == 0)
+        return (struct central_counts){0};
+    struct central_counts counts = {.spans_made = load_relaxed(&self->spans_made),
+                                    .spans_retired = load_relaxed(&self->spans_retired)};
+    for (unsigned i = 0; i < SHARDS; i++) {
+        struct shard *shard = &self->shards[i];
+        counts.batch_objects += batch_objects_shared(&shard->full);
+        counts.batches_in += load_relaxed(&shard->batches_in);
+        counts.batches_out += load_relaxed(&shard->batches_out);
+    }
+    return counts;
 }
 
-static bool bucket_validate(struct central *self, unsigned bucket, int64_t *listed, int64_t *empty)
+static bool bucket_validate(atomic_u64 *bucket, int64_t *listed, int64_t *empty)
 {
-    for (uint32_t page = (uint32_t)load_acquire(&self->buckets[bucket]); page != NO_SPAN; ++*listed) {
-        struct span *span = span_at((page_id){page});
+    for (uint32_t link = (uint32_t)load_acquire(bucket); link != 0; ++*listed) {
+        struct span *span = linked(link);
         span_state state = {load_relaxed(&span->state)};
         if (span_state_mode(state) != SPAN_LISTED || span_state_free(state) <= 0)
             return false;
         if (counts_are_exact && !span_validate(span))
             return false;
         *empty += span_state_free(state) == span->slots;
-        page = load_relaxed(&span->next);
+        link = load_relaxed(&span->next);
     }
     return true;
 }
@@ -386,16 +434,22 @@ static bool count_batch(void *batches, struct batch *batch)
     return batch_count(batch) <= BATCH_SLOTS;
 }
 
+static bool shard_validate(struct shard *self, int64_t *listed, int64_t *empty)
+{
+    unsigned batches = 0;
+    for (unsigned b = 0; b < BUCKETS; b++)
+        if (!bucket_validate(&self->buckets[b], listed, empty))
+            return false;
+    return batch_visit(&self->full, count_batch, &batches) && batches == batch_depth(&self->full);
+}
+
 bool central_validate(unsigned cls)
 {
     struct central *self = &centrals[cls];
     int64_t listed = 0, empty = 0;
-    unsigned batches = 0;
-    for (unsigned b = 0; b < BUCKETS; b++)
-        if (!bucket_validate(self, b, &listed, &empty))
+    for (unsigned i = 0; i < SHARDS; i++)
+        if (!shard_validate(&self->shards[i], &listed, &empty))
             return false;
-    if (!batch_visit(&self->full, count_batch, &batches) || batches != batch_depth(&self->full))
-        return false;
     return !counts_are_exact ||
            (listed == load_relaxed(&self->listed) && empty == load_relaxed(&self->empty));
 }

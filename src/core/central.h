@@ -12,19 +12,23 @@ struct central_counts {
     uint64_t batches_in, batches_out, spans_made, spans_retired;
 };
 
+// How far a search goes: into what belongs to threads near the home, or everywhere and to the page heap.
+enum central_reach { CENTRAL_NEAR, CENTRAL_ALL };
+
 void central_init(void);
 void central_after_fork(void);
 
 // --- Full batches: the way from cache to cache, which touches no object.
-struct batch *central_pop_batch(unsigned cls);
+struct batch *central_pop_batch(unsigned cls, uint32_t home, enum central_reach reach);
 // False when the pool holds enough batches; the objects then go to their spans (central_give).
 bool central_push_batch(unsigned cls, struct batch *batch);
 
 // --- Slots from spans and back.
-// Takes up to n objects; 0 only when there is no memory. `home` becomes the home of a span that has none yet.
-// If `held` is not NULL the span may stay with the caller, who passes it again next time or calls
-// central_release; it then is the home's.
-size_t central_take(unsigned cls, void **out, size_t n, uint32_t home, struct span **held);
+// Takes up to n objects; 0 when there is no memory, or nothing within reach. `home` becomes the home of a
+// span that has none yet. If `held` is not NULL the span may stay with the caller, who passes it again next
+// time or calls central_release; it then is the home's.
+size_t central_take(unsigned cls, void **out, size_t n, uint32_t home, enum central_reach reach,
+                    struct span **held);
 void central_release(struct span *span);
 // Gives objects of the class back. Ends the process with a message when one of them is not in use, or is no
 // object.

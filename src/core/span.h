@@ -68,7 +68,7 @@ struct span_step span_step_release(span_state before, int64_t slots);
 //   number of set bits == free slots (when no give or take is under way)
 struct span {
     atomic_u64 state;
-    atomic_u32 next;      // page number of the span below it in its bucket
+    atomic_u32 next;      // link to the span below it in its bucket (central.c)
     atomic_u32 next_word; // relaxed hint: where the holder found bits last
     page_id first;
     atomic_u32 pages; // relaxed; changes only in a large span
@@ -78,8 +78,6 @@ struct span {
     uint8_t unused[29];
     atomic_u64 bits[16]; // slot i is free <=> bit i % 64 of word i / 64 is set
 };
-
-#define NO_SPAN UINT32_MAX
 
 // The span that a page of the heap belongs to; the caller knows that the page's map entry is a small span's.
 static inline struct span *span_at(page_id first) { return page_descriptor(first); }

@@ -327,7 +327,7 @@ void tcache_after_fork(void)
 static void *direct_take(unsigned cls, uint32_t home)
 {
     void *p;
-    return central_take(cls, &p, 1, home, NULL) == 1 ? p : NULL;
+    return central_take(cls, &p, 1, home, CENTRAL_ALL, NULL) == 1 ? p : NULL;
 }
 
 static bool load_spare(struct tcache *self, struct bin *bin, unsigned cls)
@@ -341,9 +341,9 @@ static bool load_spare(struct tcache *self, struct bin *bin, unsigned cls)
 }
 
 // A full batch from the central pool takes the empty one's place.
-static bool load_parked(struct tcache *self, struct bin *bin, unsigned cls)
+static bool load_parked(struct tcache *self, struct bin *bin, unsigned cls, enum central_reach reach)
 {
-    struct batch *parked = central_pop_batch(cls);
+    struct batch *parked = central_pop_batch(cls, home_of(self), reach);
     if (parked == NULL)
         return false;
     grow(self, cls, batch_count(parked), wave_limit[cls]);
@@ -368,17 +368,23 @@ static bool may_hold(const struct tcache *self, unsigned cls)
     return self->capacity[cls] >= capacity_limit[cls] && size_class_table[cls].pages <= HELD_PAGES;
 }
 
-static bool fill_from_spans(struct tcache *self, struct bin *bin, unsigned cls)
+static bool fill_from_spans(struct tcache *self, struct bin *bin, unsigned cls, enum central_reach reach)
 {
-    maintain();
-    grow(self, cls, next_capacity(self, cls), capacity_limit[cls]);
     if (!ensure_loaded(self, bin, cls))
         return false;
     struct batch *batch = unload(bin);
     struct span **held = may_hold(self, cls) ? &self->held[cls] : NULL;
-    batch_set_count(batch, central_take(cls, batch->objects, self->capacity[cls], home_of(self), held));
+    batch_set_count(batch,
+                    central_take(cls, batch->objects, self->capacity[cls], home_of(self), reach, held));
     load(bin, batch, self->capacity[cls]);
     return batch_count(batch) != 0;
+}
+
+static bool fill_near(struct tcache *self, struct bin *bin, unsigned cls)
+{
+    maintain();
+    grow(self, cls, next_capacity(self, cls), capacity_limit[cls]);
+    return fill_from_spans(self, bin, cls, CENTRAL_NEAR);
 }
 
 void *tcache_refill(unsigned cls)
@@ -391,8 +397,9 @@ void *tcache_refill(unsigned cls)
     if (p == NULL) {
         self->recent |= UINT64_C(1) << cls;
         store_relaxed(&self->refills[cls], load_relaxed(&self->refills[cls]) + 1);
-        bool loaded =
-            load_spare(self, bin, cls) || load_parked(self, bin, cls) || fill_from_spans(self, bin, cls);
+        bool loaded = load_spare(self, bin, cls) || load_parked(self, bin, cls, CENTRAL_NEAR) ||
+                      fill_near(self, bin, cls) || load_parked(self, bin, cls, CENTRAL_ALL) ||
+                      fill_from_spans(self, bin, cls, CENTRAL_ALL);
         p = loaded ? bin_pop(bin) : direct_take(cls, home_of(self));
     }
     leave(self);

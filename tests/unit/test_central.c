@@ -24,7 +24,7 @@ static int compare(const void *a, const void *b)
 static void take(unsigned cls, void **objects, size_t n)
 {
     for (size_t taken, done = 0; done < n; done += taken) {
-        taken = central_take(cls, objects + done, n - done, HOME, NULL);
+        taken = central_take(cls, objects + done, n - done, HOME, CENTRAL_ALL, NULL);
         cr_assert_neq(taken, 0u);
     }
 }
@@ -62,10 +62,10 @@ Test(central, objects_of_every_class_are_apart_and_go_back)
 Test(central, the_first_taker_without_a_span_of_its_own_is_the_home)
 {
     void *p;
-    cr_assert_eq(central_take(SMALL, &p, 1, 77, NULL), 1u);
+    cr_assert_eq(central_take(SMALL, &p, 1, 77, CENTRAL_ALL, NULL), 1u);
     cr_assert_eq(page_entry(page_of(p)) >> PAGE_HOME_SHIFT, 77u);
     void *q;
-    cr_assert_eq(central_take(SMALL, &q, 1, 78, NULL), 1u);
+    cr_assert_eq(central_take(SMALL, &q, 1, 78, CENTRAL_ALL, NULL), 1u);
     cr_assert_eq(page_entry(page_of(q)) >> PAGE_HOME_SHIFT, 77u);
 }
 
@@ -73,11 +73,11 @@ Test(central, a_held_span_stays_with_its_cache_until_it_is_used_up)
 {
     struct span *held = NULL, *first;
     void *objects[32], *other;
-    cr_assert_eq(central_take(SMALL, objects, 10, 5, &held), 10u);
+    cr_assert_eq(central_take(SMALL, objects, 10, 5, CENTRAL_ALL, &held), 10u);
     cr_assert_not_null(first = held);
-    cr_assert_eq(central_take(SMALL, &other, 1, 6, NULL), 1u);
+    cr_assert_eq(central_take(SMALL, &other, 1, 6, CENTRAL_ALL, NULL), 1u);
     cr_assert_neq(span_of(other), first);
-    cr_assert_eq(central_take(SMALL, objects + 10, 22, 5, &held), 22u);
+    cr_assert_eq(central_take(SMALL, objects + 10, 22, 5, CENTRAL_ALL, &held), 22u);
     cr_assert_null(held);
     for (int i = 0; i < 32; i++)
         cr_assert_eq(span_of(objects[i]), first);
@@ -88,9 +88,9 @@ Test(central, a_held_span_that_is_released_is_used_by_others)
 {
     struct span *held = NULL;
     void *p, *q;
-    cr_assert_eq(central_take(SMALL, &p, 1, 5, &held), 1u);
+    cr_assert_eq(central_take(SMALL, &p, 1, 5, CENTRAL_ALL, &held), 1u);
     central_release(held);
-    cr_assert_eq(central_take(SMALL, &q, 1, 6, NULL), 1u);
+    cr_assert_eq(central_take(SMALL, &q, 1, 6, CENTRAL_ALL, NULL), 1u);
     cr_assert_eq(span_of(q), span_of(p));
 }
 
@@ -156,18 +156,33 @@ Test(central, full_batches_are_bounded_and_counted)
     cr_assert_eq(central_counts(SMALL).batch_objects, pushed * 20u);
     cr_assert_eq(central_counts(SMALL).batches_in, pushed);
     cr_assert(central_validate(SMALL));
-    cr_assert_not_null(central_pop_batch(SMALL));
+    cr_assert_not_null(central_pop_batch(SMALL, HOME, CENTRAL_ALL));
     cr_assert_eq(central_counts(SMALL).batch_objects, (pushed - 1) * 20u);
     cr_assert(central_push_batch(SMALL, batch));
 }
 
+// What threads of one shard gave is found by those of another, but only where they look everywhere.
+Test(central, others_shards_are_searched_last)
+{
+    void *object;
+    cr_assert(central_push_batch(SMALL, full_batch(SMALL, 20)));
+    cr_assert_null(central_pop_batch(SMALL, HOME + 1, CENTRAL_NEAR));
+    struct batch *batch = central_pop_batch(SMALL, HOME + 1, CENTRAL_ALL);
+    cr_assert_not_null(batch);
+    cr_assert_eq(central_counts(SMALL).spans_made, 1);
+    cr_assert_eq(central_take(SMALL, &object, 1, HOME + 1, CENTRAL_NEAR, NULL), 0u);
+    cr_assert_eq(central_take(SMALL, &object, 1, HOME, CENTRAL_NEAR, NULL), 1u);
+    cr_assert_eq(central_take(SMALL, &object, 1, HOME + 1, CENTRAL_ALL, NULL), 1u);
+    cr_assert_eq(central_counts(SMALL).spans_made, 1); // before a new span is made
+}
+
 Test(central, trimming_gives_unused_batches_back)
 {
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 4; i++)
         cr_assert(central_push_batch(SMALL, full_batch(SMALL, 32)));
     central_trim(SMALL, false); // notes the depth
-    central_push_batch(SMALL, central_pop_batch(SMALL));
-    central_trim(SMALL, false); // one of the eight was needed meanwhile
+    central_push_batch(SMALL, central_pop_batch(SMALL, HOME, CENTRAL_ALL));
+    central_trim(SMALL, false); // one of the four was needed meanwhile
     cr_assert_eq(central_counts(SMALL).batch_objects, 32u);
     central_trim(SMALL, false);
     cr_assert_eq(central_counts(SMALL).batch_objects, 0u);
@@ -178,9 +193,9 @@ Test(central, without_memory_nothing_is_taken)
 {
     void *p;
     store_relaxed(&options.limit_hard, PAGE_SIZE);
-    cr_assert_eq(central_take(SMALL, &p, 1, HOME, NULL), 0u);
+    cr_assert_eq(central_take(SMALL, &p, 1, HOME, CENTRAL_ALL, NULL), 0u);
     store_relaxed(&options.limit_hard, 0);
-    cr_assert_eq(central_take(SMALL, &p, 1, HOME, NULL), 1u);
+    cr_assert_eq(central_take(SMALL, &p, 1, HOME, CENTRAL_ALL, NULL), 1u);
 }
 
 // --- Misuse.
