@@ -40,7 +40,7 @@ static void replace(struct place *place, uint64_t *random)
 static void *replace_all(void *arg)
 {
     struct worker *self = arg;
-    size_t n = work_share(touch != 0 ? (UINT64_C(24) << 30) / (least + most) : 1000000);
+    size_t n = work_share((touch != 0 ? UINT64_C(24) << 30 : UINT64_C(1) << 40) / (least + most));
     size_t first = share != 0 ? 0 : self->index * alive % ALIVE_MOST;
     size_t places = share != 0 ? alive * work_threads : alive;
     for (; self->count < n; self->count++)

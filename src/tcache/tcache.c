@@ -15,7 +15,7 @@
 // Spans up to this many pages may be held by one cache.
 #define HELD_PAGES 4
 #define SHORTAGES_PER_FLUSH 64
-#define WAVE_BATCHES 4 // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
+#define WAVE_BATCHES 16 // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
 
 struct tcache tcache_none = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
 struct tcache tcache_gone = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
@@ -32,11 +32,7 @@ static atomic_u64 charged_total; // relaxed: a bound, not a hand-over
 static atomic_u32 orphans; // relaxed: 1 in a child of fork until the caches of vanished threads were emptied
 static atomic_u64 last_trim_ms; // relaxed: whoever moves it trims
 
-static void thread_exits(void *cache)
-{
-    if (cache == tcache_self)
-        tcache_retire();
-}
+static void thread_exits(void *cache);
 
 static uint8_t limit_of(unsigned cls, size_t batch_bytes)
 {
@@ -133,20 +129,29 @@ static void load(struct bin *bin, struct batch *batch, unsigned capacity)
     store_relaxed(&bin->top, empty + batch_count(batch));
 }
 
-static void flush_bin(struct bin *bin, unsigned cls)
+// Where what a cache gives up goes: to the spans, which finds what was freed twice, or in batches to the
+// pool, for the next thread.
+enum flush_to { FLUSH_TO_SPANS, FLUSH_TO_POOL };
+
+static void flush_batch(struct batch *batch, unsigned cls, unsigned capacity, enum flush_to to)
 {
-    struct batch *loaded = unload(bin), *spare = load_relaxed(&bin->spare);
-    store_relaxed(&bin->spare, NULL);
-    if (loaded != NULL)
-        give_batch(cls, loaded);
-    if (spare != NULL)
-        give_batch(cls, spare);
+    bool worth_parking = batch != NULL && batch_count(batch) != 0 && 2 * batch_count(batch) >= capacity;
+    if (batch != NULL && !(to == FLUSH_TO_POOL && worth_parking && central_push_batch(cls, batch)))
+        give_batch(cls, batch);
 }
 
-static void flush_class(struct tcache *self, unsigned cls)
+static void flush_bin(struct bin *bin, unsigned cls, unsigned capacity, enum flush_to to)
 {
-    flush_bin(&self->bins[cls], cls);
-    flush_bin(&self->away[cls], cls);
+    struct batch *spare = load_relaxed(&bin->spare);
+    flush_batch(unload(bin), cls, capacity, to);
+    store_relaxed(&bin->spare, NULL);
+    flush_batch(spare, cls, capacity, to);
+}
+
+static void flush_class(struct tcache *self, unsigned cls, enum flush_to to)
+{
+    flush_bin(&self->bins[cls], cls, self->capacity[cls], to);
+    flush_bin(&self->away[cls], cls, self->capacity[cls], to);
     struct span *held = self->held[cls];
     self->held[cls] = NULL;
     if (held != NULL)
@@ -154,10 +159,12 @@ static void flush_class(struct tcache *self, unsigned cls)
     refund(self, cls);
 }
 
-static void flush_all(struct tcache *self)
+// A class without capacity holds nothing.
+static void flush_all(struct tcache *self, enum flush_to to)
 {
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
-        flush_class(self, cls);
+        if (self->capacity[cls] != 0)
+            flush_class(self, cls, to);
     while (self->blank_count > 0)
         batch_recycle(self->blanks[--self->blank_count]);
 }
@@ -172,7 +179,7 @@ static bool flush_unused(struct tcache *self, unsigned wanted)
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
         if (cls == wanted || self->capacity[cls] == 0 || (self->recent >> cls & 1) != 0)
             continue;
-        flush_class(self, cls);
+        flush_class(self, cls, FLUSH_TO_SPANS);
         any = true;
     }
     self->recent = 0;
@@ -235,7 +242,7 @@ static void adopt_orphans(void)
         if (!is_orphan(cache) || load_relaxed(&cache->in_slow_path) != 0)
             continue;
         store_relaxed(&cache->in_slow_path, 1); // should this process fork meanwhile
-        flush_all(cache);
+        flush_all(cache, FLUSH_TO_SPANS);
         store_relaxed(&cache->in_slow_path, 0);
         registry_give(cache);
     }
@@ -273,7 +280,8 @@ static struct tcache *start(void)
     struct tcache *self = registry_take();
     if (self == NULL)
         return NULL;
-    set_up(self);
+    if (self->entries == NULL) // else another thread had it before
+        set_up(self);
     tcache_self = self; // before pthread_setspecific, which may allocate
     if (exit_key_works)
         pthread_setspecific(exit_key, self);
@@ -295,23 +303,33 @@ static struct tcache *enter(void)
 
 static void leave(struct tcache *self) { store_release(&self->in_slow_path, 0); }
 
-void tcache_flush(void)
+static void flush_own(enum flush_to to)
 {
     struct tcache *self = tcache_self == &tcache_none ? NULL : enter();
     if (self == NULL)
         return;
-    flush_all(self);
+    flush_all(self, to);
     leave(self);
 }
 
-void tcache_retire(void)
+void tcache_flush(void) { flush_own(FLUSH_TO_SPANS); }
+
+static void retire(enum flush_to to)
 {
     struct tcache *self = tcache_self;
     if (self == &tcache_none || self == &tcache_gone)
         return;
-    tcache_flush();
+    flush_own(to);
     tcache_self = &tcache_gone;
     registry_give(self);
+}
+
+void tcache_retire(void) { retire(FLUSH_TO_SPANS); }
+
+static void thread_exits(void *cache)
+{
+    if (cache == tcache_self)
+        retire(FLUSH_TO_POOL);
 }
 
 void tcache_after_fork(void)
