@@ -22,8 +22,10 @@ static void replace(struct aligned *self, uint64_t *random)
         check_stamp(self->block, self->size, self->size);
     free(self->block);
     self->size = random_pareto(random, 32, 65536);
-    if (posix_memalign((void **)&self->block, align, self->size) != 0)
+    void *block = NULL;
+    if (posix_memalign(&block, align, self->size) != 0)
         work_fail("no memory");
+    self->block = block;
     if ((uintptr_t)self->block % align != 0)
         work_fail("a block is not aligned");
     stamp(self->block, self->size, self->size);

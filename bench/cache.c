@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A cache in a server: a large live set of items of mixed sizes under a memory bound, replaced at random by
+// A cache in a server: a large live set of items of mixed sizes of a fixed number, replaced at random by
 // all threads; whichever thread replaces an item frees it.
 //
 // options: --items N (100000)

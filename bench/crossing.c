@@ -19,10 +19,8 @@ static uint64_t most = 8000, alive = 2000;
 
 static void replace(char **block, uint64_t *random)
 {
-    size_t size = random_pareto(random, 16, most);
-    free(*block);
-    *block = work_need(malloc(size));
-    stamp(*block, size, size);
+    marked_free(*block);
+    *block = marked_new(random_pareto(random, 16, most));
 }
 
 static void cross(char **blocks, uint64_t *random)
@@ -49,7 +47,7 @@ static void *replace_all(void *arg)
             cross(blocks, &self->random);
     }
     for (size_t i = 0; i < alive; i++)
-        free(blocks[i]);
+        marked_free(blocks[i]);
     free(blocks);
     return NULL;
 }
@@ -59,7 +57,7 @@ static void free_waiting(void)
     for (int i = 0; i < BUNDLES; i++) {
         struct bundle *bundle = waiting[i];
         for (size_t k = 0; bundle != NULL && k < BUNDLE; k++)
-            free(bundle->blocks[k]);
+            marked_free(bundle->blocks[k]);
         free(bundle);
     }
 }
@@ -67,7 +65,7 @@ static void free_waiting(void)
 int main(int argc, char **argv)
 {
     work_start(argc, argv, (struct work_option[]){{"most", &most}, {"alive", &alive}, {0}});
-    if (alive <= BUNDLE || alive > ALIVE_MOST)
+    if (most < 16 || alive <= BUNDLE || alive > ALIVE_MOST)
         return 2;
     double seconds = work_run(work_threads, replace_all);
     work_rate("blocks/s", work_count(), seconds);

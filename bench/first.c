@@ -33,9 +33,10 @@ static void live(void)
 static void *start_processes(void *arg)
 {
     struct worker *self = arg;
-    char amount[24];
+    char amount[24], seed[24];
     snprintf(amount, sizeof amount, "%llu", (unsigned long long)bytes);
-    const char *command[] = {"first", "--child", "1", "--bytes", amount, NULL};
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)work_seed);
+    const char *command[] = {"first", "--child", "1", "--bytes", amount, "--seed", seed, NULL};
     for (size_t n = work_share(600); self->count < n; self->count++) {
         pid_t pid;
         int status;

@@ -41,10 +41,10 @@ static void *replace_all(void *arg)
 {
     struct worker *self = arg;
     size_t n = work_share((touch != 0 ? UINT64_C(24) << 30 : UINT64_C(1) << 40) / (least + most));
-    size_t first = share != 0 ? 0 : self->index * alive % ALIVE_MOST;
+    size_t first = share != 0 ? 0 : self->index * alive;
     size_t places = share != 0 ? alive * work_threads : alive;
     for (; self->count < n; self->count++)
-        replace(&shared[(first + random_below(&self->random, places)) % ALIVE_MOST], &self->random);
+        replace(&shared[first + random_below(&self->random, places)], &self->random);
     return NULL;
 }
 
@@ -57,7 +57,7 @@ int main(int argc, char **argv)
                                       {"touch", &touch},
                                       {"share", &share},
                                       {0}});
-    if (alive == 0 || least == 0 || least > most)
+    if (alive == 0 || alive * work_threads > ALIVE_MOST || least == 0 || least > most)
         return 2;
     for (int i = 0; i < ALIVE_MOST; i++)
         pthread_mutex_init(&shared[i].lock, NULL);

@@ -27,6 +27,8 @@ static void *pairs(void *arg)
 int main(int argc, char **argv)
 {
     work_start(argc, argv, (struct work_option[]){{"size", &size}, {"most", &most}, {"touch", &touch}, {0}});
+    if (size == 0 || (most != 0 && most < 16))
+        return 2;
     double seconds = work_run(work_threads, pairs);
     work_rate("pairs/s", work_count(), seconds);
     return 0;

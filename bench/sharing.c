@@ -8,8 +8,26 @@
 
 #include "work.h"
 
+enum { SPARE = 64 };
+
 static uint64_t passive, size = 8, writes = 1000;
-static char *handed[WORK_THREADS_MAX];
+static char *handed[WORK_THREADS_MAX], *all[WORK_THREADS_MAX + SPARE];
+
+// Hands out neighbours from the first that shares its line with the next: else the blocks of two threads may
+// lie in two lines by chance.
+static void hand_out(void)
+{
+    enum { LINE = 64 };
+    unsigned first = 0;
+    for (unsigned i = 0; i < work_threads + SPARE; i++)
+        all[i] = work_need(malloc(size));
+    while (first < SPARE - 1 && (uintptr_t)all[first] / LINE != (uintptr_t)all[first + 1] / LINE)
+        first++;
+    for (unsigned i = 0; i < work_threads; i++) {
+        handed[i] = all[first + i];
+        all[first + i] = NULL;
+    }
+}
 
 static void *write_often(void *arg)
 {
@@ -31,9 +49,11 @@ int main(int argc, char **argv)
                (struct work_option[]){{"passive", &passive}, {"size", &size}, {"writes", &writes}, {0}});
     if (size == 0)
         return 2;
-    for (unsigned i = 0; passive != 0 && i < work_threads; i++)
-        handed[i] = work_need(malloc(size));
+    if (passive != 0)
+        hand_out();
     double seconds = work_run(work_threads, write_often);
     work_rate("blocks/s", work_count(), seconds);
+    for (unsigned i = 0; i < WORK_THREADS_MAX + SPARE; i++)
+        free(all[i]);
     return 0;
 }

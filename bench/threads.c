@@ -17,12 +17,10 @@ static void *live(void *arg)
 {
     uint64_t random = *(uint64_t *)arg;
     for (uint64_t i = 0; i < blocks; i++) {
-        size_t size = random_pareto(&random, 16, 4096);
-        char *block = work_need(malloc(size));
-        stamp(block, size, i);
+        char *block = marked_new(random_pareto(&random, 16, 4096));
         if (random_below(&random, 4) == 0)
             block = atomic_exchange(&places[random_below(&random, PLACES)], block);
-        free(block);
+        marked_free(block);
     }
     return NULL;
 }
@@ -46,6 +44,6 @@ int main(int argc, char **argv)
     double seconds = work_run(work_threads, bear);
     work_rate("threads/s", work_count(), seconds);
     for (int i = 0; i < PLACES; i++)
-        free(places[i]);
+        marked_free(places[i]);
     return 0;
 }

@@ -68,7 +68,7 @@ static inline uint64_t random_below(uint64_t *state, uint64_t bound)
 // Many small sizes and few large ones: each doubling is half as likely (Pareto with shape 1), up to `most`.
 static inline size_t random_pareto(uint64_t *state, size_t least, size_t most)
 {
-    size_t size = least + (size_t)((double)least * 4294967296.0 / (double)((random_next(state) >> 32) + 1));
+    size_t size = (size_t)((double)least * 4294967296.0 / (double)((random_next(state) >> 32) + 1));
     return size < most ? size : least + random_below(state, most - least);
 }
 
@@ -84,6 +84,27 @@ static inline void check_stamp(const void *p, size_t size, uint64_t mark)
     const volatile unsigned char *bytes = (const volatile unsigned char *)p;
     if (bytes[0] != (unsigned char)mark || bytes[size - 1] != (unsigned char)mark)
         work_fail("a block lost its content");
+}
+
+// For blocks that travel between threads: each carries its size, and a mark in its last byte. What is freed
+// loses the size, so that a block that two own is seen. size >= sizeof(size_t).
+static inline char *marked_new(size_t size)
+{
+    size_t *block = (size_t *)work_need(malloc(size));
+    *block = size;
+    ((char *)block)[size - 1] = (char)(size * 31);
+    return (char *)block;
+}
+
+static inline void marked_free(char *block)
+{
+    if (block != NULL) {
+        size_t size = *(size_t *)(void *)block;
+        if (size == 0 || block[size - 1] != (char)(size * 31))
+            work_fail("a block lost its content");
+        *(size_t *)(void *)block = 0;
+    }
+    free(block);
 }
 
 // Latencies by logarithm, sixteen steps for each doubling of nanoseconds.

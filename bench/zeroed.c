@@ -44,6 +44,8 @@ static void *replace_all(void *arg)
 int main(int argc, char **argv)
 {
     work_start(argc, argv, (struct work_option[]){{"most", &most}, {0}});
+    if (most < 32)
+        return 2;
     double seconds = work_run(work_threads, replace_all);
     work_rate("blocks/s", work_count(), seconds);
     return 0;
