@@ -13,6 +13,7 @@
 #define RELOCATIONS 8 // how many stale places one search mends
 // Full batches of one class in one shard hold at most about this many bytes.
 #define PARKED_BYTES ((size_t)64 << 10)
+#define PARKED_WAVES 2 // of those that grew large in a cache
 // Wholly free spans are swept out of the buckets when there are this many, and an eighth of all that are
 // listed.
 #define SWEEP_LEAST 4
@@ -94,7 +95,8 @@ bool central_push_batch(unsigned cls, struct batch *batch)
 {
     struct central *self = &centrals[cls];
     struct shard *shard = shard_of(self, batch_count(batch) == 0 ? 0 : home_at(page_of(batch->objects[0])));
-    if (!batch_push(&shard->full, batch, parked_bound[cls]))
+    bool ordinary = batch_count(batch) * size_class_size(cls) <= PARKED_BYTES / 2;
+    if (!batch_push(&shard->full, batch, ordinary ? parked_bound[cls] : PARKED_WAVES))
         return false;
     count_roughly(&shard->batches_in);
     return true;

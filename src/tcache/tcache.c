@@ -15,6 +15,7 @@
 // Spans up to this many pages may be held by one cache.
 #define HELD_PAGES 4
 #define SHORTAGES_PER_FLUSH 64
+#define PERIOD_STEPS 1024
 #define WAVE_BATCHES 16 // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
 
 struct tcache tcache_none = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
@@ -184,6 +185,25 @@ static bool flush_unused(struct tcache *self, unsigned wanted)
     }
     self->recent = 0;
     return any;
+}
+
+// A class that met no slow path for two periods of this thread's slow paths gives up what it holds: the
+// program's sizes have moved on.
+static void note_use(struct tcache *self, unsigned cls)
+{
+    self->recent |= UINT64_C(1) << cls;
+    if (likely(++self->slow_steps % PERIOD_STEPS != 0))
+        return;
+    uint64_t used = self->recent | self->recent_before;
+    for (unsigned c = 1; c < SIZE_CLASS_COUNT; c++) {
+        if ((used >> c & 1) != 0)
+            continue;
+        if (self->capacity[c] != 0)
+            flush_class(self, c, FLUSH_TO_SPANS);
+        central_trim(c, false); // what other threads do not use either
+    }
+    self->recent_before = self->recent;
+    self->recent = 0;
 }
 
 // --- Growing.
@@ -413,7 +433,7 @@ void *tcache_refill(unsigned cls)
     struct bin *bin = &self->bins[cls];
     void *p = bin_pop(bin); // a thread's first call comes here though later ones would not
     if (p == NULL) {
-        self->recent |= UINT64_C(1) << cls;
+        note_use(self, cls);
         store_relaxed(&self->refills[cls], load_relaxed(&self->refills[cls]) + 1);
         bool loaded = load_spare(self, bin, cls) || load_parked(self, bin, cls, CENTRAL_NEAR) ||
                       fill_near(self, bin, cls) || load_parked(self, bin, cls, CENTRAL_ALL) ||
@@ -487,7 +507,7 @@ static void push(struct tcache *self, struct bin *bin, unsigned cls, void *p)
         central_give(cls, (void *[]){p, p}, 2); // freed twice in a row: says so and aborts
     if (bin_push(bin, p)) // a thread's first call comes here though later ones would not
         return;
-    self->recent |= UINT64_C(1) << cls;
+    note_use(self, cls);
     store_relaxed(&self->flushes, load_relaxed(&self->flushes) + 1);
     bool room = bin == &self->bins[cls] ? make_room(self, bin, cls) : make_room_away(self, bin, cls);
     if (!room || !bin_push(bin, p))

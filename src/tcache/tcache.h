@@ -55,7 +55,8 @@ struct tcache {
     // Spans this cache fills from alone; only of classes that are in full use here.
     struct span *held[SIZE_CLASS_COUNT];
     uint8_t capacity[SIZE_CLASS_COUNT];   // objects the loaded batch may hold; grows by use
-    uint64_t recent;                      // bit c: class c met a slow path since the last time room was short
+    uint64_t recent, recent_before;       // bit c: class c met a slow path in this period, in the one before
+    uint32_t slow_steps;                  // periods are counted in them
     uint32_t shortages;                   // times the common bound had no room
     uint64_t charged;                     // bytes of the common bound that this cache's capacities take
     atomic_u32 refills[SIZE_CLASS_COUNT]; // relaxed statistics, written by the owner
