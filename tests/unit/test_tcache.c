@@ -114,6 +114,65 @@ Test(tcache, full_batches_go_to_the_central_pool)
     cr_assert(survey_validate());
 }
 
+// --- Waves, idle classes, the end of a thread.
+
+// What rises and falls by more than two batches of the usual size stays here, in larger ones.
+Test(tcache, a_wave_makes_batches_grow)
+{
+    enum { WAVE = 100, KIB = 1024 };
+    static void *objects[WAVE];
+    unsigned cls = size_class_of(KIB);
+    size_t usual = load_relaxed(&options.tcache_batch) / KIB;
+    for (int round = 0; round < 4; round++) {
+        allocate(objects, WAVE, KIB);
+        release(objects, WAVE);
+    }
+    cr_assert_gt(tcache_self->capacity[cls], usual);
+    struct central_counts before = central_counts(cls);
+    allocate(objects, WAVE, KIB);
+    release(objects, WAVE);
+    cr_assert_eq(central_counts(cls).batches_in, before.batches_in);
+    cr_assert_eq(central_counts(cls).batches_out, before.batches_out);
+    cr_assert(tcache_validate());
+}
+
+// A thread whose sizes move on keeps nothing of the old ones, neither in its cache nor in the pool.
+Test(tcache, a_class_without_use_gives_up_what_it_holds)
+{
+    static void *objects[20 * LIMIT], *others[4 * LIMIT];
+    allocate(objects, 20 * LIMIT, SIZE);
+    release(objects, 20 * LIMIT);
+    cr_assert_gt(now().objects[CLS], 0u);
+    cr_assert_gt(central_counts(CLS).batch_objects, 0u);
+    for (int round = 0; now().objects[CLS] != 0 || central_counts(CLS).batch_objects != 0; round++) {
+        cr_assert_lt(round, 10000);
+        allocate(others, 4 * LIMIT, 2 * SIZE);
+        release(others, 4 * LIMIT);
+    }
+    cr_assert_eq(tcache_self->capacity[CLS], 0);
+    cr_assert(survey_validate());
+}
+
+static void *free_a_batch(void *arg)
+{
+    static void *objects[2 * LIMIT];
+    (void)arg;
+    allocate(objects, 2 * LIMIT, SIZE);
+    release(objects, 2 * LIMIT);
+    return NULL;
+}
+
+Test(tcache, the_next_thread_finds_the_batches_of_one_that_ended)
+{
+    in_thread(free_a_batch, NULL);
+    cr_assert_gt(central_counts(CLS).batch_objects, (uint64_t)LIMIT / 2);
+    uint64_t spans_made = central_counts(CLS).spans_made;
+    in_thread(free_a_batch, NULL);
+    cr_assert_eq(central_counts(CLS).spans_made, spans_made);
+    cr_assert_gt(central_counts(CLS).batches_out, 0u);
+    cr_assert(survey_validate());
+}
+
 // --- The common bound.
 
 static void use_all_sizes(void)
