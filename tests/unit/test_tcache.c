@@ -155,10 +155,11 @@ Test(tcache, a_class_without_use_gives_up_what_it_holds)
 
 static void *free_a_batch(void *arg)
 {
-    static void *objects[2 * LIMIT];
-    (void)arg;
-    allocate(objects, 2 * LIMIT, SIZE);
-    release(objects, 2 * LIMIT);
+    static void *objects[LIMIT];
+    allocate(objects, LIMIT, SIZE);
+    release(objects, LIMIT);
+    if (arg == NULL)
+        cr_assert_eq(central_counts(CLS).batches_in, 0u); // the cache has room for them
     return NULL;
 }
 
@@ -167,7 +168,7 @@ Test(tcache, the_next_thread_finds_the_batches_of_one_that_ended)
     in_thread(free_a_batch, NULL);
     cr_assert_gt(central_counts(CLS).batch_objects, (uint64_t)LIMIT / 2);
     uint64_t spans_made = central_counts(CLS).spans_made;
-    in_thread(free_a_batch, NULL);
+    in_thread(free_a_batch, &spans_made);
     cr_assert_eq(central_counts(CLS).spans_made, spans_made);
     cr_assert_gt(central_counts(CLS).batches_out, 0u);
     cr_assert(survey_validate());
