@@ -293,16 +293,23 @@ void *alloc_resize_array(void *p, size_t count, size_t size)
 
 // --- Alignment.
 
-void *alloc_aligned(size_t align, size_t size)
+static NOINLINE void *aligned_slow(size_t align, size_t size)
 {
     bool clean;
-    if (align <= 16)
-        return alloc_fast(size);
     unsigned cls = size_class_aligned(size, align);
-    if (cls == 0)
-        return take_large(size, align, &clean);
-    void *p = bin_pop(&tcache_self->bins[cls]);
-    return likely(p != NULL) ? p : take_class(cls);
+    return cls == 0 ? take_large(size, align, &clean) : take_class(cls);
+}
+
+static inline __attribute__((always_inline)) void *aligned_fast(size_t align, size_t size)
+{
+    unsigned cls = size_class_aligned(size, align);
+    return cls == 0 ? NULL : bin_pop(&tcache_self->bins[cls]);
+}
+
+void *alloc_aligned(size_t align, size_t size)
+{
+    void *p = aligned_fast(align, size);
+    return likely(p != NULL) ? p : aligned_slow(align, size);
 }
 
 void *alloc_aligned_c(size_t align, size_t size)
@@ -322,15 +329,24 @@ void *alloc_memalign(size_t align, size_t size)
     return alloc_aligned(align <= 1 ? 1 : (size_t)1 << log2_ceil(align), size);
 }
 
-int alloc_posix_memalign(void **result, size_t align, size_t size)
+static NOINLINE int posix_slow(void **result, size_t align, size_t size)
 {
-    if (!is_power_of_two(align) || align % sizeof(void *) != 0)
-        return EINVAL;
     int saved = errno;
-    void *p = alloc_aligned(align, size);
+    void *p = aligned_slow(align, size);
     errno = saved;
     if (p == NULL)
         return ENOMEM;
+    *result = p;
+    return 0;
+}
+
+int alloc_posix_memalign(void **result, size_t align, size_t size)
+{
+    if (unlikely(!is_power_of_two(align)) || unlikely(align < sizeof(void *)))
+        return EINVAL;
+    void *p = aligned_fast(align, size);
+    if (unlikely(p == NULL))
+        return posix_slow(result, align, size);
     *result = p;
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/bits.h"
 #include "core/size_class_table.h"
 
 // Classes are numbered from 1 to SIZE_CLASS_COUNT - 1, by growing size; 0 means "no class".
@@ -24,6 +25,9 @@ struct size_class_info {
 SIZE_CLASS_DATA const struct size_class_info size_class_table[SIZE_CLASS_COUNT];
 SIZE_CLASS_DATA const uint8_t size_class_small[SIZE_CLASS_SMALL_MAX + 1];
 SIZE_CLASS_DATA const uint8_t size_class_medium[(SIZE_CLASS_MAX >> SIZE_CLASS_MEDIUM_SHIFT) + 1];
+// By the alignment's power of two: bit c is set if all slots of class c start at multiples of it.
+#define SIZE_CLASS_ALIGN_SHIFTS 15
+SIZE_CLASS_DATA const uint64_t size_class_aligned_to[SIZE_CLASS_ALIGN_SHIFTS];
 #undef SIZE_CLASS_DATA
 
 // The class of a request above SIZE_CLASS_SMALL_MAX and of at most SIZE_CLASS_MAX bytes.
@@ -49,6 +53,13 @@ static inline size_t size_class_slot(unsigned cls, size_t offset)
 
 // The smallest class of at least `size` bytes whose slots all start at multiples of `align`, a power of two;
 // 0 if there is none. Spans start at a page, so a page is the largest alignment a class can promise.
-unsigned size_class_aligned(size_t size, size_t align);
+static inline unsigned size_class_aligned(size_t size, size_t align)
+{
+    if (align > SIZE_CLASS_PAGE || size > SIZE_CLASS_MAX)
+        return 0;
+    uint64_t larger = UINT64_MAX << size_class_of(size);
+    uint64_t fitting = size_class_aligned_to[bits_lowest(align)] & larger;
+    return fitting == 0 ? 0 : bits_lowest(fitting);
+}
 
 #endif

@@ -154,4 +154,22 @@
     63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, \
     63
 
+// for each alignment 1 << row: bit c is set if the slots of class c start at multiples of it
+#define SIZE_CLASS_ALIGNED_ROWS \
+    0xfffffffffffffffeu, \
+    0xfffffffffffffffeu, \
+    0xfffffffffffffffeu, \
+    0xfffffffffffffffeu, \
+    0xfffffffffffffffeu, \
+    0xfffffffffcb7d554u, \
+    0xfffffffff8b29110u, \
+    0xffffffff78a08100u, \
+    0xff7cb3df28208000u, \
+    0xff7ca3ca08200000u, \
+    0xff7ca28208000000u, \
+    0xff7ca08200000000u, \
+    0xdf28208000000000u, \
+    0xca08200000000000u, \
+    0x8208000000000000u
+
 #endif
