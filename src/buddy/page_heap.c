@@ -193,9 +193,14 @@ static struct stripe *local_stripe(uint32_t distance)
     return &heap.stripes[(os_cpu() + distance) % heap.stripe_count];
 }
 
+static bool stripe_has_room(struct stripe *self, size_t n, size_t align)
+{
+    return load_relaxed(&self->occupied) >> buddy_order(n, align) != 0;
+}
+
 static page_id take_from_stripe(struct stripe *self, size_t n, size_t align, bool *clean, bool wait)
 {
-    if (load_relaxed(&self->occupied) >> buddy_order(n, align) == 0)
+    if (!stripe_has_room(self, n, align))
         return NO_PAGE;
     if (wait && !lock_is_mine(&self->lock))
         lock_take(&self->lock);
@@ -347,11 +352,23 @@ static page_id take_zones(size_t n, size_t align, bool *clean)
     return zone_first_page(first);
 }
 
+// What room there is lies behind locks that are held, and none near: then a zone more is better than a wait,
+// now and later.
+static bool wants_own_zone(size_t n, size_t align)
+{
+    bool elsewhere = false;
+    for (uint32_t i = 1; i < heap.stripe_count && !elsewhere; i++)
+        elsewhere = stripe_has_room(local_stripe(i), n, align);
+    return elsewhere && page_map_is_reserved() && !stripe_has_room(local_stripe(0), n, align);
+}
+
 static page_id take_once(size_t n, size_t align, bool *clean)
 {
     if (n > ZONE_PAGES || align > ZONE_PAGES)
         return take_zones(n, align, clean);
     page_id page = take_from_any(n, align, clean, false);
+    if (page.n == NO_PAGE.n && wants_own_zone(n, align))
+        page = take_from_new_zone(n, align, clean);
     if (page.n == NO_PAGE.n)
         page = take_from_any(n, align, clean, true);
     if (page.n == NO_PAGE.n && give_recent()) // before the heap grows

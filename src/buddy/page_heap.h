@@ -28,8 +28,8 @@ struct page_block page_heap_take(size_t n, size_t align);
 // Any part of a block, or all of it.
 void page_heap_give(page_id first, size_t n);
 // The same for large blocks of n pages, no more aligned than pages are: kept whole for a moment, never clean.
-// NO_PAGE when there is none of that size.
-static inline page_id page_heap_take_recent(size_t n) { return recent_take(recent_near(), n); }
+// What is taken has n pages or some more; no pages when there is none of about that size.
+static inline struct page_run page_heap_take_recent(size_t n) { return recent_take(recent_near(), n); }
 void page_heap_give_recent(page_id first, size_t n);
 // Adds the pages behind a block of n to it, up to n_wanted in all; false if they are in use. *clean as in
 // page_block.

@@ -47,15 +47,16 @@ static inline struct recent_set *recent_near(void)
     return &recent_sets[key >> recent_shift];
 }
 
-// A block of exactly n pages, n >= 1, or NO_PAGE.
-static inline page_id recent_take(struct recent_set *self, size_t n)
+// A block of n pages or up to an eighth more, n >= 1; n == 0 when there is none. A size that varies a little
+// is served so too.
+static inline struct page_run recent_take(struct recent_set *self, size_t n)
 {
     for (size_t i = 0; i < RECENT_BLOCKS; i++) {
         uint64_t word = load_relaxed(&self->blocks[i]);
-        if (word >> 32 == n && cas_acquire(&self->blocks[i], &word, 0)) // pairs with recent_give
-            return (page_id){(uint32_t)word};
+        if ((word >> 32) - n <= n / 8 && cas_acquire(&self->blocks[i], &word, 0)) // pairs with recent_give
+            return recent_run(word);
     }
-    return NO_PAGE;
+    return (struct page_run){NO_PAGE, 0};
 }
 
 // Puts a block in; returns the one that had to make room, if any.

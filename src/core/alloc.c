@@ -163,6 +163,8 @@ static bool may_hold(size_t holds, size_t align, size_t size)
 {
     size_t wanted = size_held(align, size);
     enum slack slack = load_relaxed(&most_slack);
+    if (wanted > SIZE_CLASS_MAX && holds >= wanted && holds - wanted <= wanted / 8)
+        return true; // it came from page_heap_take_recent
     return wanted == holds || (size <= holds && slack == SLACK_ANY) ||
            (size <= holds && slack == SLACK_OF_GROWTH && alloc_good_size(with_growth(size)) >= holds);
 }

@@ -8,12 +8,11 @@
 
 void *large_alloc_recent(size_t size)
 {
-    size_t pages = pages_for(size);
-    page_id first = page_heap_take_recent(pages);
-    if (unlikely(first.n == NO_PAGE.n))
+    struct page_run block = page_heap_take_recent(pages_for(size));
+    if (unlikely(block.n == 0))
         return NULL;
-    span_make_large(first, pages);
-    return page_address(first);
+    span_make_large(block.first, block.n);
+    return page_address(block.first);
 }
 
 void *large_alloc(size_t size, size_t align, bool *clean)

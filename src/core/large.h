@@ -10,7 +10,7 @@
 
 // `align` is a power of two. *clean tells that the block reads as zeros. NULL without memory.
 void *large_alloc(size_t size, size_t align, bool *clean);
-// A block that was freed a moment ago, of just that many pages, or NULL; 1 <= size <= PTRDIFF_MAX.
+// A block that was freed a moment ago, of that many pages or some more, or NULL; 1 <= size <= PTRDIFF_MAX.
 void *large_alloc_recent(size_t size);
 void large_free(page_id first);
 size_t large_size(page_id first);

@@ -91,3 +91,14 @@ Test(sized_free, gives_the_memory_back)
             free_sized_entry(block, sizes[i]);
         }
 }
+
+Test(sized_free, a_large_block_that_served_a_larger_size_before_is_freed_by_its_own)
+{
+    const size_t larger = (size_t)1 << 20, size = larger - ((size_t)64 << 10);
+    tarn_free(tarn_malloc(larger));
+    void *p = tarn_malloc(size);
+    cr_assert_geq(tarn_usable_size(p), size);
+    tarn_free_sized(p, size);
+    p = tarn_malloc(size);
+    tarn_free_aligned_sized(p, 16, size);
+}

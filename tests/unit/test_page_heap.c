@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Includes the sources to hold the locks that only they know, and to come in between an unlock and what
 // follows it.
+#define _GNU_SOURCE
 #include "core/atomics.h"
 static void after_unlock(void);
 #define fence_after_exchange() after_unlock()
@@ -13,6 +14,7 @@ static void after_unlock(void);
 #include "seeded.h"
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -383,8 +385,8 @@ Test(page_heap, a_recent_block_is_dirty_and_comes_back_whole)
     cr_assert_eq(page_heap_counts().used_pages, 0);
     cr_assert_eq(page_heap_counts().dirty_pages, 100);
     check();
-    cr_assert_eq(page_heap_take_recent(99).n, NO_PAGE.n);
-    cr_assert_eq(page_heap_take_recent(100).n, block.n);
+    cr_assert_eq(page_heap_take_recent(101).n, 0);
+    cr_assert_eq(page_heap_take_recent(100).first.n, block.n);
     cr_assert_eq(page_heap_counts().used_pages, 100);
     check();
 }
@@ -416,7 +418,7 @@ Test(page_heap, recent_blocks_are_purged)
     page_heap_give_recent(block, 100);
     cr_assert_eq(page_heap_purge(), 100 * PAGE_SIZE);
     cr_assert_eq(page_heap_counts().dirty_pages, 0);
-    cr_assert_eq(page_heap_take_recent(100).n, NO_PAGE.n);
+    cr_assert_eq(page_heap_take_recent(100).n, 0);
     check();
 }
 
@@ -425,7 +427,7 @@ Test(page_heap, nothing_is_recent_where_memory_goes_back_at_once)
     page_id block = take(100, PAGE_SIZE);
     store_relaxed(&options.decay_ms, 0);
     page_heap_give_recent(block, 100);
-    cr_assert_eq(page_heap_take_recent(100).n, NO_PAGE.n);
+    cr_assert_eq(page_heap_take_recent(100).n, 0);
     cr_assert_eq(page_heap_counts().dirty_pages, 0);
 }
 
@@ -438,7 +440,7 @@ Test(page_heap, recent_blocks_decay)
     for (int i = 0; page_heap_counts().dirty_pages != 0; i++) {
         cr_assert_lt(i, 10000);
         page_heap_give_recent(block, 100);
-        block.n = page_heap_take_recent(100).n;
+        block.n = page_heap_take_recent(100).first.n;
         if (block.n == NO_PAGE.n) // a tick came in between
             block = take(100, PAGE_SIZE);
         sleep_ms(1);
@@ -486,6 +488,31 @@ Test(page_heap, who_holds_a_stripe_is_served_by_others_and_gives_through_the_int
     cr_assert_eq(own->used, 1);
     stripe_leave(own);
     cr_assert_eq(own->used, 0);
+    check();
+}
+
+static bool run_on(unsigned cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+Test(page_heap, room_behind_a_held_lock_is_not_waited_for)
+{
+    if (!run_on(1) || !run_on(0))
+        cr_skip_test("needs two processors");
+    struct stripe *far = stripe_of(take(1, PAGE_SIZE));
+    cr_assert(run_on(1));
+    page_id near = take(1, PAGE_SIZE); // the lock is free: no reason for another zone
+    cr_assert_eq(stripe_of(near), far);
+    cr_assert(lock_try(&far->lock));
+    near = take(1, PAGE_SIZE);
+    cr_assert_neq(stripe_of(near), far);
+    stripe_leave(far);
+    cr_assert_eq(zone_table_counts().opened_zones, 2);
+    cr_assert_eq(stripe_of(take(1, PAGE_SIZE)), stripe_of(near));
     check();
 }
 
