@@ -95,10 +95,10 @@ Test(sized_free, gives_the_memory_back)
 Test(sized_free, a_large_block_that_served_a_larger_size_before_is_freed_by_its_own)
 {
     const size_t larger = (size_t)1 << 20, size = larger - ((size_t)64 << 10);
-    tarn_free(tarn_malloc(larger));
-    void *p = tarn_malloc(size);
-    cr_assert_geq(tarn_usable_size(p), size);
-    tarn_free_sized(p, size);
-    p = tarn_malloc(size);
-    tarn_free_aligned_sized(p, 16, size);
+    mem_free(mem_malloc(larger));
+    void *p = mem_malloc(size);
+    cr_assert_geq(mem_usable_size(p), size);
+    free_sized_entry(p, size);
+    p = mem_malloc(size);
+    free_aligned_sized_entry(p, 16, size);
 }
