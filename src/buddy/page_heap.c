@@ -3,6 +3,7 @@
 
 #include "buddy/recent.h"
 #include "buddy/zone_table.h"
+#include "core/decay.h"
 #include "core/intake.h"
 #include "core/lock.h"
 #include "core/meta.h"
@@ -43,7 +44,7 @@ static struct {
     atomic_u64 huge_pages;   // relaxed: pages in zones that are wholly part of a block larger than a zone
     atomic_u64 purged_zones; // relaxed: pages given back while they lay in free zones
     atomic_u64 purge_calls;
-    atomic_u64 last_decay_ms; // relaxed: whoever moves it does the work of that period
+    struct decay_clock clock;
 } heap;
 
 static uint32_t stripes_wanted(void)
@@ -64,7 +65,7 @@ void page_heap_init(void)
         intake_init(&heap.stripes[i].intake);
     }
     recent_init(heap.stripe_count);
-    store_relaxed(&heap.last_decay_ms, os_now_ms());
+    decay_clock_start(&heap.clock);
 }
 
 unsigned page_heap_stripes(void) { return heap.stripe_count; }
@@ -136,6 +137,7 @@ static void stripe_give_locked(struct stripe *self, page_id first, size_t n, boo
 {
     struct zone *zone = zone_of_page(first);
     zone_give(zone, page_in_zone(first), n, dirty);
+    decay_note();
     self->used -= n;
     self->dirty += dirty ? n : 0;
     if (stripe_keeps(self, zone)) {
@@ -268,6 +270,7 @@ static void give_in_stripe(struct stripe *self, page_id first, size_t n)
 static void give_whole_zone(struct zone *zone)
 {
     zone_give(zone, 0, ZONE_PAGES, true);
+    decay_note();
     fetch_sub_relaxed(&heap.huge_pages, ZONE_PAGES);
     zone_table_give(zone->id);
 }
@@ -440,6 +443,7 @@ void page_heap_give_recent(page_id first, size_t n)
     }
     struct recent_set *set = recent_near();
     struct page_run displaced = recent_give(set, first, n);
+    decay_note();
     if (displaced.n != 0)
         give_run(displaced);
     if (unlikely(load_relaxed(&set->gives) % GIVES_PER_CLOCK == 0))
@@ -476,11 +480,16 @@ bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean)
 // In pages; the kernel's pages may be larger than ours.
 static size_t purge_unit(void) { return max_size(1, os_page_size() >> PAGE_SHIFT); }
 
-static bool take_purgeable_locked(struct stripe *self, struct zone *zone, size_t from, bool all,
+// What one phase looks at in each zone of a stripe.
+#define PHASE_PAGES (ZONE_PAGES / DECAY_PHASES)
+
+_Static_assert(PHASE_PAGES % 64 == 0, "zone_age takes whole words");
+
+static bool take_purgeable_locked(struct stripe *self, struct zone *zone, size_t from, size_t end, bool all,
                                   size_t *first, size_t *n)
 {
     bool clean;
-    if (!zone_find_purgeable(zone, from, purge_unit(), all, first, n))
+    if (!zone_find_purgeable(zone, from, end, purge_unit(), all, first, n))
         return false;
     zone_take_at(zone, *first, *n, &clean);
     self->used += *n;
@@ -490,12 +499,12 @@ static bool take_purgeable_locked(struct stripe *self, struct zone *zone, size_t
 }
 
 // The pages count as used while the kernel works on them, so the lock is free meanwhile.
-static size_t purge_zone(struct stripe *self, struct zone *zone, bool all)
+static size_t purge_zone(struct stripe *self, struct zone *zone, size_t from, bool all)
 {
-    size_t purged = 0, first = 0, n = 0;
+    size_t purged = 0, first = from, n = 0;
     lock_take(&self->lock);
     while (load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes) &&
-           take_purgeable_locked(self, zone, first, all, &first, &n)) {
+           take_purgeable_locked(self, zone, first, from + PHASE_PAGES, all, &first, &n)) {
         stripe_leave(self);
         page_id page = {zone_first_page(zone->id).n + (uint32_t)first};
         bool gone = os_purge(page_address(page), n * PAGE_SIZE);
@@ -507,45 +516,59 @@ static size_t purge_zone(struct stripe *self, struct zone *zone, bool all)
         first += n;
     }
     if (load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes))
-        zone_age(zone);
+        zone_age(zone, from, PHASE_PAGES);
     stripe_leave(self);
     return purged;
 }
 
-static size_t purge_stripes(bool all)
+static size_t purge_stripes(uint32_t phase, bool all)
 {
     size_t purged = 0;
     for (size_t i = 0; i < zone_table_end(); i++) {
         struct zone *zone = zone_at((zone_id){(uint32_t)i});
         uint32_t stripe = zone == NULL ? NO_STRIPE : load_relaxed(&zone->stripe);
         if (stripe != NO_STRIPE && !lock_is_mine(&heap.stripes[stripe].lock))
-            purged += purge_zone(&heap.stripes[stripe], zone, all);
+            purged += purge_zone(&heap.stripes[stripe], zone, phase * PHASE_PAGES, all);
     }
     return purged;
 }
 
-static size_t purge(bool all)
+// A phase's share: each eighth zone among the free ones, an eighth of each of the others.
+static size_t purge_phase(uint32_t phase, bool all)
 {
-    give_recent();
     uint64_t calls = 0;
-    size_t from_zones = zone_table_purge(all, &calls);
+    size_t from_zones = zone_table_purge(phase, DECAY_PHASES, all, &calls);
     fetch_add_relaxed(&heap.purged_zones, from_zones);
     fetch_add_relaxed(&heap.purge_calls, calls);
-    return from_zones + purge_stripes(all);
+    return from_zones + purge_stripes(phase, all);
 }
 
-size_t page_heap_purge(void) { return purge(true) * PAGE_SIZE; }
+static size_t purge(uint32_t first_phase, uint32_t n, bool all)
+{
+    size_t purged = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t phase = (first_phase + i) % DECAY_PHASES;
+        if (phase == 0)
+            give_recent();
+        purged += purge_phase(phase, all);
+    }
+    return purged;
+}
+
+size_t page_heap_purge(void) { return purge(0, DECAY_PHASES, true) * PAGE_SIZE; }
 
 void page_heap_decay(void)
 {
-    int64_t period = load_relaxed(&options.decay_ms);
-    if (period < 0)
+    if (load_relaxed(&options.decay_ms) == 0) {
+        page_heap_purge();
         return;
-    uint64_t now = os_now_ms(), last = load_relaxed(&heap.last_decay_ms);
-    // Another thread may have moved `last` past the time that we read.
-    if (now >= last + (uint64_t)period && cas_weak_relaxed(&heap.last_decay_ms, &last, now))
-        purge(period == 0);
+    }
+    struct decay_phases due = decay_clock_take(&heap.clock);
+    if (due.n != 0)
+        purge(due.first, due.n, false);
 }
+
+bool page_heap_is_settled(void) { return page_heap_counts().dirty_pages == 0; }
 
 // --- Counting, checking, and the child of a fork.
 

@@ -36,6 +36,8 @@ void page_heap_give_recent(page_id first, size_t n);
 bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean);
 // Gives memory back that has been free for TARN_DECAY_MS; cheap when nothing is due.
 void page_heap_decay(void);
+// True when no free page holds memory: nothing is left to decay.
+bool page_heap_is_settled(void);
 // Gives back all free memory now; returns the number of bytes.
 size_t page_heap_purge(void);
 struct page_heap_counts page_heap_counts(void);

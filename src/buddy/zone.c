@@ -52,10 +52,10 @@ void zone_give(struct zone *self, size_t first, size_t n, bool dirty)
     buddy_give(&self->buddy, first, n);
 }
 
-static bool next_run(const struct zone *self, size_t from, bool all, size_t *first, size_t *end)
+static bool next_run(const struct zone *self, size_t from, size_t last, bool all, size_t *first, size_t *end)
 {
-    size_t hit = bits_find_set(all ? self->dirty : self->aged, from, ZONE_PAGES);
-    if (hit == ZONE_PAGES)
+    size_t hit = bits_find_set(all ? self->dirty : self->aged, from, last);
+    if (hit >= last)
         return false;
     *end = bits_find_clear(self->dirty, hit, ZONE_PAGES);
     while (hit > from && bits_test(self->dirty, hit - 1))
@@ -64,21 +64,24 @@ static bool next_run(const struct zone *self, size_t from, bool all, size_t *fir
     return true;
 }
 
-bool zone_find_purgeable(const struct zone *self, size_t from, size_t unit, bool all, size_t *first,
-                         size_t *n)
+bool zone_find_purgeable(const struct zone *self, size_t from, size_t end, size_t unit, bool all,
+                         size_t *first, size_t *n)
 {
-    size_t start, end;
-    while (next_run(self, from, all, &start, &end)) {
-        *first = align_up(start, unit);
-        *n = align_down(end, unit) - *first;
-        if (align_down(end, unit) > *first)
+    size_t run_start, run_end;
+    while (from < end && next_run(self, from, end, all, &run_start, &run_end)) {
+        *first = align_up(run_start, unit);
+        *n = align_down(run_end, unit) - *first;
+        if (align_down(run_end, unit) > *first)
             return true;
-        from = end;
+        from = run_end;
     }
     return false;
 }
 
-void zone_age(struct zone *self) { memcpy(self->aged, self->dirty, sizeof self->aged); }
+void zone_age(struct zone *self, size_t first, size_t n)
+{
+    memcpy(&self->aged[first / 64], &self->dirty[first / 64], n / 8);
+}
 
 void zone_repair(struct zone *self)
 {

@@ -38,14 +38,13 @@ size_t zone_take(struct zone *self, size_t n, size_t align, bool *clean);
 bool zone_take_at(struct zone *self, size_t first, size_t n, bool *clean);
 // Gives pages back; `dirty` when they may hold data.
 void zone_give(struct zone *self, size_t first, size_t n, bool dirty);
-// The next run of free pages at or after `from` that holds an aged page (any dirty page when `all`): the run
-// is widened over dirty neighbours, so that one call to the kernel returns as much as possible. False when
-// there is none.
-// It starts and ends at multiples of `unit` pages.
-bool zone_find_purgeable(const struct zone *self, size_t from, size_t unit, bool all, size_t *first,
-                         size_t *n);
-// Every dirty page is aged from now on.
-void zone_age(struct zone *self);
+// The next run of free pages that holds an aged page (any dirty page when `all`) of [from, end): the run is
+// widened over dirty neighbours, those behind the end too, so that one call to the kernel returns as much as
+// possible. False when there is none. It starts and ends at multiples of `unit` pages.
+bool zone_find_purgeable(const struct zone *self, size_t from, size_t end, size_t unit, bool all,
+                         size_t *first, size_t *n);
+// Every dirty page of the n from `first` on is aged from now on; both are multiples of 64.
+void zone_age(struct zone *self, size_t first, size_t n);
 // Makes the buddy state and the counts anew from `used`; every free page counts as dirty.
 void zone_repair(struct zone *self);
 bool zone_validate(const struct zone *self);

@@ -164,7 +164,7 @@ static struct zone *take_due_locked(size_t n, bool all)
     struct zone *zone = zone_at((zone_id){(uint32_t)n});
     if (is_due(zone, all) && acquire_locked(zone->id))
         return zone;
-    zone_age(zone);
+    zone_age(zone, 0, ZONE_PAGES);
     return NULL;
 }
 
@@ -185,10 +185,10 @@ static size_t purge_one(size_t n, bool all)
     return pages;
 }
 
-size_t zone_table_purge(bool all, uint64_t *calls)
+size_t zone_table_purge(size_t from, size_t step, bool all, uint64_t *calls)
 {
     size_t pages = 0;
-    for (size_t n = 0; n < zone_table_end(); n++) {
+    for (size_t n = from; n < zone_table_end(); n += step) {
         size_t purged = purge_one(n, all);
         pages += purged;
         *calls += purged != 0;

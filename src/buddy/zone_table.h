@@ -45,9 +45,9 @@ static inline struct zone *zone_of_page(page_id page) { return zone_known(page_z
 
 // No zone at or above this one was ever taken.
 size_t zone_table_end(void);
-// Returns the memory of free zones: of those that were dirty at the last call too, or of all. Returns pages
-// given back.
-size_t zone_table_purge(bool all, uint64_t *calls);
+// Returns the memory of free zones, of each step-th from `from` on: if it was dirty at the last call too, or
+// in any case. Returns pages given back.
+size_t zone_table_purge(size_t from, size_t step, bool all, uint64_t *calls);
 // Gives up the promise of memory behind free zones, for a system that counts promises.
 void zone_table_decommit(void);
 struct zone_table_counts zone_table_counts(void);

@@ -3,6 +3,7 @@
 
 #include "buddy/page_heap.h"
 #include "buddy/zone_table.h"
+#include "core/background.h"
 #include "core/central.h"
 #include "core/init.h"
 #include "core/large.h"
@@ -39,6 +40,7 @@ static void *take_class(unsigned cls)
         alloc_collect();
         p = tcache_refill(cls);
     }
+    background_ensure();
     return likely(p != NULL) ? p : out_of_memory();
 }
 
@@ -136,6 +138,7 @@ void alloc_free_slow(void *p)
         large_free(page);
     else
         misused("free", p);
+    background_ensure();
 }
 
 size_t alloc_usable_size(const void *p, const char *call)

@@ -37,6 +37,8 @@ typedef _Atomic(uintptr_t) atomic_uptr;
     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acquire, memory_order_relaxed)
 #define cas_release(p, expected, v)                                                                          \
     atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_release, memory_order_relaxed)
+#define cas_relaxed(p, expected, v)                                                                          \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_relaxed, memory_order_relaxed)
 #define cas_weak_acq_rel(p, expected, v)                                                                     \
     atomic_compare_exchange_weak_explicit((p), (expected), (v), memory_order_acq_rel, memory_order_acquire)
 #define cas_weak_relaxed(p, expected, v)                                                                     \

@@ -3,6 +3,7 @@
 
 #include "buddy/page_heap.h"
 #include "core/bits.h"
+#include "core/decay.h"
 #include "core/misuse.h"
 #include "core/page_map.h"
 
@@ -41,6 +42,7 @@ struct central {
 static struct central centrals[SIZE_CLASS_COUNT];
 static atomic_u64
     used_classes; // relaxed; bit c: class c has had a span. The others' pools were never touched
+static struct decay_clock decay_clock;
 static uint8_t parked_bound[SIZE_CLASS_COUNT]; // most batches in a shard; written by central_init
 
 // In a child of fork the steps of threads that vanished may be counted by half; what they held stays out of
@@ -59,6 +61,7 @@ void central_init(void)
 {
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         parked_bound[cls] = (uint8_t)bound_of(cls);
+    decay_clock_start(&decay_clock);
 }
 
 static struct shard *shard_of(struct central *self, uint32_t home) { return &self->shards[home % SHARDS]; }
@@ -98,6 +101,7 @@ bool central_push_batch(unsigned cls, struct batch *batch)
     bool ordinary = batch_count(batch) * size_class_size(cls) <= PARKED_BYTES / 2;
     if (!batch_push(&shard->full, batch, ordinary ? parked_bound[cls] : PARKED_WAVES))
         return false;
+    decay_note();
     count_roughly(&shard->batches_in);
     return true;
 }
@@ -270,6 +274,7 @@ static void sweep(struct central *self)
 
 static void note_empty(struct central *self)
 {
+    decay_note();
     int64_t empty = fetch_add_relaxed(&self->empty, 1) + 1;
     if (empty >= SWEEP_LEAST && empty * 8 >= load_relaxed(&self->listed))
         sweep(self);
@@ -397,6 +402,32 @@ void central_trim(unsigned cls, bool all)
         trim_shard(&self->shards[i], cls, all);
     if (load_relaxed(&self->empty) > 0)
         sweep(self);
+}
+
+void central_decay(void)
+{
+    struct decay_phases due = decay_clock_take(&decay_clock);
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        if ((cls - due.first) % DECAY_PHASES < due.n)
+            central_trim(cls, false);
+    page_heap_decay();
+}
+
+static bool class_is_settled(struct central *self)
+{
+    for (unsigned i = 0; i < SHARDS; i++)
+        if (batch_depth(&self->shards[i].full) != 0)
+            return false;
+    return load_relaxed(&self->empty) <= 0;
+}
+
+bool central_is_settled(void)
+{
+    uint64_t used = load_relaxed(&used_classes);
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        if ((used >> cls & 1) != 0 && !class_is_settled(&centrals[cls]))
+            return false;
+    return page_heap_is_settled();
 }
 
 struct central_counts central_counts(unsigned cls)

@@ -38,6 +38,11 @@ void central_give(unsigned cls, void **objects, size_t n);
 // were not needed since the last call.
 void central_trim(unsigned cls, bool all);
 
+// Trims all classes and lets the page heap decay, if it is time; cheap when it is not.
+void central_decay(void);
+// True when nothing is left that the next central_decay could give back.
+bool central_is_settled(void);
+
 struct central_counts central_counts(unsigned cls);
 // Checks every span of the class; no other thread may change it meanwhile.
 bool central_validate(unsigned cls);

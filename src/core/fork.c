@@ -8,6 +8,7 @@
 #include "core/fork.h"
 
 #include "buddy/page_heap.h"
+#include "core/background.h"
 #include "core/batch.h"
 #include "core/central.h"
 #include "core/meta.h"
@@ -26,6 +27,7 @@ static void in_child(void)
     page_heap_after_fork();
     central_after_fork();
     tcache_after_fork();
+    background_after_fork();
 }
 
 // Registered at the first allocation, so that in a child ours runs before every handler that allocates.

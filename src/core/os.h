@@ -47,6 +47,8 @@ char **os_environment(void);
 
 // Sleeps while *word == expected; may return early.
 void os_park(atomic_u32 *word, uint32_t expected);
+// The same, at most so many milliseconds.
+void os_park_for(atomic_u32 *word, uint32_t expected, uint64_t ms);
 void os_unpark_one(atomic_u32 *word);
 void os_unpark_all(atomic_u32 *word);
 void os_yield(void);

@@ -207,16 +207,21 @@ bool os_is_secure(void) { return getauxval(AT_SECURE) != 0; }
 
 char **os_environment(void) { return environ; }
 
-static void futex(atomic_u32 *word, int operation, uint32_t value)
+static void futex(atomic_u32 *word, int operation, uint32_t value, const struct timespec *limit)
 {
     int saved = errno;
-    syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+    syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, limit, NULL, 0);
     errno = saved;
 }
 
-void os_park(atomic_u32 *word, uint32_t expected) { futex(word, FUTEX_WAIT, expected); }
-void os_unpark_one(atomic_u32 *word) { futex(word, FUTEX_WAKE, 1); }
-void os_unpark_all(atomic_u32 *word) { futex(word, FUTEX_WAKE, INT32_MAX); }
+void os_park(atomic_u32 *word, uint32_t expected) { futex(word, FUTEX_WAIT, expected, NULL); }
+void os_park_for(atomic_u32 *word, uint32_t expected, uint64_t ms)
+{
+    struct timespec limit = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+    futex(word, FUTEX_WAIT, expected, &limit);
+}
+void os_unpark_one(atomic_u32 *word) { futex(word, FUTEX_WAKE, 1, NULL); }
+void os_unpark_all(atomic_u32 *word) { futex(word, FUTEX_WAKE, INT32_MAX, NULL); }
 void os_yield(void) { sched_yield(); }
 
 void os_write(int fd, const char *text, size_t length)

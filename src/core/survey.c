@@ -3,6 +3,7 @@
 
 #include "buddy/page_heap.h"
 #include "buddy/zone_table.h"
+#include "core/background.h"
 #include "core/central.h"
 #include "core/fork.h"
 #include "core/init.h"
@@ -127,6 +128,7 @@ static __attribute__((destructor)) void at_exit(void)
 {
     if (!heap_has_started())
         return;
+    background_stop();
     if (fork_count() == 0)
         check_what_is_cached();
     const char *target = load_relaxed(&options.stats);

@@ -10,6 +10,7 @@ static struct {
     struct tcache *unused; // guarded by lock
     uint32_t made;         // guarded by lock: home numbers up to here are taken
     atomic_u32 generation; // relaxed: changes only while there is one thread
+    atomic_u32 starts;     // relaxed
     ck_stack_t all;        // push-only, so that walking it needs no lock
 } registry;
 
@@ -20,6 +21,8 @@ void registry_init(void)
     lock_init(&registry.lock, LOCK_REGISTRY);
     ck_stack_init(&registry.all);
 }
+
+uint32_t registry_starts(void) { return load_relaxed(&registry.starts); }
 
 uint32_t registry_generation(void) { return load_relaxed(&registry.generation); }
 
@@ -56,6 +59,7 @@ struct tcache *registry_take(void)
     struct tcache *cache = take_locked();
     lock_drop(&registry.lock);
     if (cache != NULL) {
+        fetch_add_relaxed(&registry.starts, 1);
         store_relaxed(&cache->generation, registry_generation());
         store_release(&cache->state, TCACHE_LIVE); // pairs with is_orphan, for the generation
     }
@@ -89,4 +93,5 @@ void registry_after_fork(void)
 {
     lock_reset_after_fork(&registry.lock);
     fetch_add_relaxed(&registry.generation, 1);
+    store_relaxed(&registry.starts, 1); // the forking thread's; at most one too many
 }

@@ -15,6 +15,8 @@ struct tcache *registry_next(struct tcache *cache);
 // Rises in each child of fork: caches of an older generation that are live belonged to threads that are not
 // here.
 uint32_t registry_generation(void);
+// Caches taken up in this process: in a child of fork, by itself.
+uint32_t registry_starts(void);
 void registry_after_fork(void);
 
 #endif

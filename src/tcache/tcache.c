@@ -16,6 +16,10 @@
 #define HELD_PAGES 4
 #define SHORTAGES_PER_FLUSH 64
 #define PERIOD_STEPS 1024
+#define FIRST_STEPS 2 // a thread that uses a class once, as many do at their start, keeps nothing of it
+// So many refusals by the pool in a row, without a malloc that found its bin empty: the class is being given
+// up. From then on little is kept, since the thread may stop at any moment and would hold it.
+#define REFUSALS 64
 #define WAVE_BATCHES 16 // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
 
 struct tcache tcache_none = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
@@ -31,7 +35,6 @@ static bool exit_key_works;
 
 static atomic_u64 charged_total; // relaxed: a bound, not a hand-over
 static atomic_u32 orphans; // relaxed: 1 in a child of fork until the caches of vanished threads were emptied
-static atomic_u64 last_trim_ms; // relaxed: whoever moves it trims
 
 static void thread_exits(void *cache);
 
@@ -52,7 +55,6 @@ void tcache_init(void)
         capacity_limit[cls] = limit_of(cls, bytes);
         wave_limit[cls] = limit_of(cls, WAVE_BATCHES * bytes);
     }
-    store_relaxed(&last_trim_ms, os_now_ms());
 }
 
 static uint32_t home_of(const struct tcache *self) { return self->tag >> PAGE_HOME_SHIFT; }
@@ -70,6 +72,8 @@ static bool charge(struct tcache *self, unsigned cls, size_t objects)
     self->charged += bytes;
     return true;
 }
+
+static bool is_draining(const struct tcache *self, unsigned cls) { return self->refused[cls] >= REFUSALS; }
 
 static void refund(struct tcache *self, unsigned cls)
 {
@@ -168,6 +172,8 @@ static void flush_all(struct tcache *self, enum flush_to to)
             flush_class(self, cls, to);
     while (self->blank_count > 0)
         batch_recycle(self->blanks[--self->blank_count]);
+    memset(self->first_steps, 0, sizeof self->first_steps);
+    memset(self->refused, 0, sizeof self->refused);
 }
 
 // Room is short: what this thread has not used since the last time makes some. True if anything was there.
@@ -212,7 +218,7 @@ static void note_use(struct tcache *self, unsigned cls)
 static bool grow(struct tcache *self, unsigned cls, size_t wanted, size_t limit)
 {
     size_t capacity = self->capacity[cls];
-    wanted = min_size(wanted, limit);
+    wanted = min_size(wanted, is_draining(self, cls) ? min_size(limit, FIRST_CAPACITY) : limit);
     if (wanted <= capacity)
         return false;
     if (!charge(self, cls, wanted - capacity) &&
@@ -272,14 +278,7 @@ static void maintain(void)
 {
     if (unlikely(load_relaxed(&orphans) != 0) && exchange_relaxed(&orphans, 0) != 0)
         adopt_orphans();
-    int64_t period = load_relaxed(&options.decay_ms);
-    uint64_t now = os_now_ms(), last = load_relaxed(&last_trim_ms);
-    if (period < 0 || now < last + max_size((size_t)period, 100) ||
-        !cas_weak_relaxed(&last_trim_ms, &last, now))
-        return;
-    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
-        central_trim(cls, false);
-    page_heap_decay();
+    central_decay();
 }
 
 // --- The thread's cache, from its first call to its end.
@@ -425,19 +424,27 @@ static bool fill_near(struct tcache *self, struct bin *bin, unsigned cls)
     return fill_from_spans(self, bin, cls, CENTRAL_NEAR);
 }
 
+static bool is_first_step(struct tcache *self, unsigned cls)
+{
+    return self->capacity[cls] == 0 && self->first_steps[cls] < FIRST_STEPS && ++self->first_steps[cls] != 0;
+}
+
 void *tcache_refill(unsigned cls)
 {
     struct tcache *self = capacity_limit[cls] == 0 ? NULL : enter();
     if (self == NULL)
         return direct_take(cls, 1);
+    self->refused[cls] = 0;
     struct bin *bin = &self->bins[cls];
     void *p = bin_pop(bin); // a thread's first call comes here though later ones would not
     if (p == NULL) {
         note_use(self, cls);
         store_relaxed(&self->refills[cls], load_relaxed(&self->refills[cls]) + 1);
-        bool loaded = load_spare(self, bin, cls) || load_parked(self, bin, cls, CENTRAL_NEAR) ||
-                      fill_near(self, bin, cls) || load_parked(self, bin, cls, CENTRAL_ALL) ||
-                      fill_from_spans(self, bin, cls, CENTRAL_ALL);
+        bool loaded = is_first_step(self, cls)
+                          ? false
+                          : load_spare(self, bin, cls) || load_parked(self, bin, cls, CENTRAL_NEAR) ||
+                                fill_near(self, bin, cls) || load_parked(self, bin, cls, CENTRAL_ALL) ||
+                                fill_from_spans(self, bin, cls, CENTRAL_ALL);
         p = loaded ? bin_pop(bin) : direct_take(cls, home_of(self));
     }
     leave(self);
@@ -446,10 +453,15 @@ void *tcache_refill(unsigned cls)
 
 // --- free's slow half.
 
-static void park_or_give(unsigned cls, struct batch *batch)
+static void park_or_give(struct tcache *self, unsigned cls, struct batch *batch)
 {
-    if (!central_push_batch(cls, batch))
-        give_batch(cls, batch);
+    if (central_push_batch(cls, batch)) {
+        self->refused[cls] = 0;
+        return;
+    }
+    give_batch(cls, batch);
+    if (!is_draining(self, cls) && ++self->refused[cls] == REFUSALS)
+        flush_class(self, cls, FLUSH_TO_SPANS);
 }
 
 // Both batches are full. One more step of growth, or the older batch goes.
@@ -463,8 +475,8 @@ static bool make_room_beyond(struct tcache *self, struct bin *bin, unsigned cls)
     struct batch *older = load_relaxed(&bin->spare);
     store_release(&bin->spare, unload(bin)); // pairs with count_of
     load(bin, room, self->capacity[cls]);
-    park_or_give(cls, older);
-    return true;
+    park_or_give(self, cls, older);
+    return load_relaxed(&bin->empty) != NULL; // else the class was given up meanwhile
 }
 
 // Makes room in a full bin; false when there is no memory for another batch or no room under the common
@@ -497,7 +509,7 @@ static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
         return true;
     struct batch *full = unload(bin);
     if (full != NULL)
-        park_or_give(cls, full);
+        park_or_give(self, cls, full);
     return ensure_loaded(self, bin, cls);
 }
 
@@ -509,7 +521,8 @@ static void push(struct tcache *self, struct bin *bin, unsigned cls, void *p)
         return;
     note_use(self, cls);
     store_relaxed(&self->flushes, load_relaxed(&self->flushes) + 1);
-    bool room = bin == &self->bins[cls] ? make_room(self, bin, cls) : make_room_away(self, bin, cls);
+    bool room = !is_first_step(self, cls) &&
+                (bin == &self->bins[cls] ? make_room(self, bin, cls) : make_room_away(self, bin, cls));
     if (!room || !bin_push(bin, p))
         central_give(cls, &p, 1);
 }

@@ -598,16 +598,16 @@ Test(page_heap, decay_waits_for_its_time_and_not_much_longer)
     young = take(20, PAGE_SIZE); // freed just before the tick: it has to see another one
     page_heap_give(young, 20);
     bytes_of(young)[0] = 7;
-    purge(false);
+    purge(0, DECAY_PHASES, false);
     cr_assert_eq(bytes_of(young)[0], 7);
-    purge(false);
+    purge(0, DECAY_PHASES, false);
     cr_assert_eq(bytes_of(young)[0], 0);
     check();
 }
 
 static void let_the_period_pass(void)
 {
-    store_relaxed(&heap.last_decay_ms, os_now_ms() - 5000);
+    store_relaxed(&heap.clock.last_ms, os_now_ms() - 5000);
     page_heap_decay();
 }
 
@@ -638,11 +638,11 @@ Test(page_heap, a_clock_read_before_another_threads_turn_brings_no_second_turn)
     page_heap_give(block, 10);
     bytes_of(block)[0] = 7;
     cr_assert_eq(options_set("DECAY_MS", "1000"), 0);
-    purge(false); // the other thread's turn: what is free is aged from now on
+    purge(0, DECAY_PHASES, false); // the other thread's turn: what is free is aged from now on
     uint64_t turn = os_now_ms() + 50;
-    store_relaxed(&heap.last_decay_ms, turn);
+    store_relaxed(&heap.clock.last_ms, turn);
     page_heap_decay();
-    cr_assert_eq(load_relaxed(&heap.last_decay_ms), turn);
+    cr_assert_eq(load_relaxed(&heap.clock.last_ms), turn);
     cr_assert_eq(bytes_of(block)[0], 7);
 }
 

@@ -64,8 +64,10 @@ Test(tcache, starts_slowly)
         objects[i] = alloc_fast(SIZE);
         size_t capacity = tcache_self->capacity[CLS];
         if (i == 0)
-            cr_assert_eq(capacity, 4u);
-        if (i > 0 && capacity != before)
+            cr_assert_eq(capacity, 0u);
+        if (before == 0)
+            cr_assert_leq(capacity, 4u);
+        if (before != 0 && capacity != before)
             cr_assert_leq(capacity, 2 * before);
         cr_assert_leq(now().objects[CLS], capacity);
         before = capacity;
@@ -73,6 +75,32 @@ Test(tcache, starts_slowly)
     cr_assert_eq(before, (size_t)LIMIT);
     cr_assert(tcache_validate());
     release(objects, 200);
+    cr_assert(tcache_validate());
+}
+
+Test(tcache, keeps_nothing_of_what_was_used_once)
+{
+    alloc_free_fast(alloc_fast(SIZE));
+    cr_assert_eq(now().objects[CLS], 0);
+    cr_assert_eq(tcache_self->bins[CLS].empty, NULL);
+    cr_assert(tcache_validate());
+}
+
+// The thread may go idle at any moment, and nobody can take from it what it has cached.
+Test(tcache, keeps_little_of_a_class_that_is_being_given_up)
+{
+    enum { MANY = 200000 };
+    static void *objects[MANY];
+    for (size_t i = 0; i < MANY; i++)
+        objects[i] = alloc_fast(SIZE);
+    cr_assert_geq(tcache_self->capacity[CLS], LIMIT);
+    release(objects, MANY);
+    cr_assert_leq(now().objects[CLS], 12);
+    cr_assert(tcache_validate());
+    for (size_t i = 0; i < 1000; i++)
+        objects[i] = alloc_fast(SIZE);
+    cr_assert_eq(tcache_self->capacity[CLS], LIMIT); // it grows as before
+    release(objects, 1000);
     cr_assert(tcache_validate());
 }
 

@@ -68,7 +68,7 @@ static void give(size_t first, size_t n, bool is_dirty)
 
 static void age(void)
 {
-    zone_age(&zone);
+    zone_age(&zone, 0, ZONE_PAGES);
     memcpy(aged, dirty, sizeof aged);
 }
 
@@ -138,18 +138,18 @@ static void check_purgeable(bool all)
 {
     size_t from = 0, first, n, model_first, model_n;
     while (model_purgeable(from, all, &model_first, &model_n)) {
-        cr_assert(zone_find_purgeable(&zone, from, 1, all, &first, &n));
+        cr_assert(zone_find_purgeable(&zone, from, ZONE_PAGES, 1, all, &first, &n));
         cr_assert_eq(first, model_first);
         cr_assert_eq(n, model_n);
         from = first + n;
     }
-    cr_assert_not(zone_find_purgeable(&zone, from, 1, all, &first, &n));
+    cr_assert_not(zone_find_purgeable(&zone, from, ZONE_PAGES, 1, all, &first, &n));
 }
 
 static void expect_purgeable(size_t from, size_t unit, bool all, size_t first, size_t n)
 {
     size_t found, length;
-    cr_assert(zone_find_purgeable(&zone, from, unit, all, &found, &length));
+    cr_assert(zone_find_purgeable(&zone, from, ZONE_PAGES, unit, all, &found, &length));
     cr_assert_eq(found, first);
     cr_assert_eq(length, n);
 }
@@ -159,14 +159,14 @@ Test(zone, purgeable_runs_reach_over_younger_dirty_neighbours)
     size_t first, n;
     take_at(0, ZONE_PAGES);
     give(100, 10, true);
-    cr_assert_not(zone_find_purgeable(&zone, 0, 1, false, &first, &n), "nothing is aged yet");
+    cr_assert_not(zone_find_purgeable(&zone, 0, ZONE_PAGES, 1, false, &first, &n), "nothing is aged yet");
     expect_purgeable(0, 1, true, 100, 10);
     age();
     give(95, 5, true);
     give(110, 7, true);
     expect_purgeable(0, 1, false, 95, 22);
     expect_purgeable(98, 1, false, 98, 19);
-    cr_assert_not(zone_find_purgeable(&zone, 112, 1, false, &first, &n));
+    cr_assert_not(zone_find_purgeable(&zone, 112, ZONE_PAGES, 1, false, &first, &n));
     expect_purgeable(112, 1, true, 112, 5);
     give(ZONE_PAGES - 3, 3, true);
     expect_purgeable(117, 1, true, ZONE_PAGES - 3, 3);
@@ -183,7 +183,7 @@ Test(zone, purgeable_runs_keep_to_the_kernels_pages)
     give(302, 2, true);
     give(403, 9, true);
     expect_purgeable(108, 4, true, 404, 8);
-    cr_assert_not(zone_find_purgeable(&zone, 412, 4, true, &first, &n));
+    cr_assert_not(zone_find_purgeable(&zone, 412, ZONE_PAGES, 4, true, &first, &n));
 }
 
 Test(zone, taken_pages_are_no_longer_aged)

@@ -209,13 +209,13 @@ Test(zone_table, give_keeps_memory_and_purge_returns_it)
         zone_table_give(id(n));
     cr_assert_eq(zone_table_counts().free_dirty_pages, 40);
     check();
-    cr_assert_eq(zone_table_purge(false, &calls), 0, "not aged yet");
+    cr_assert_eq(zone_table_purge(0, 1, false, &calls), 0, "not aged yet");
     cr_assert_eq(calls, 0);
     cr_assert_eq(((char *)zone_address(id(0)))[10 * PAGE_SIZE], 7);
-    cr_assert_eq(zone_table_purge(false, &calls), 40);
+    cr_assert_eq(zone_table_purge(0, 1, false, &calls), 40);
     cr_assert_eq(calls, 2);
     cr_assert(is_zero((unsigned char *)zone_address(id(0)) + 10 * PAGE_SIZE, 20 * PAGE_SIZE));
-    cr_assert_eq(zone_table_purge(true, &calls), 0);
+    cr_assert_eq(zone_table_purge(0, 1, true, &calls), 0);
     cr_assert_eq(calls, 2);
     check();
 }
@@ -228,7 +228,7 @@ Test(zone_table, purge_of_all_does_not_wait_for_age)
     dirty(id(0));
     dirty(id(1));
     zone_table_give(id(0)); // zone 1 stays taken, and with it its memory
-    cr_assert_eq(zone_table_purge(true, &calls), 20);
+    cr_assert_eq(zone_table_purge(0, 1, true, &calls), 20);
     cr_assert_eq(calls, 1);
     cr_assert_eq(((char *)zone_address(id(1)))[10 * PAGE_SIZE], 7);
     cr_assert_eq(zone_at(id(1))->dirty_pages, 20);
@@ -242,10 +242,10 @@ Test(zone_table, a_refused_purge_leaves_the_zone_dirty)
     dirty(take());
     zone_table_give(id(0));
     os_fail_nth(1);
-    cr_assert_eq(zone_table_purge(true, &calls), 0);
+    cr_assert_eq(zone_table_purge(0, 1, true, &calls), 0);
     cr_assert_eq(zone_table_counts().free_dirty_pages, 20);
     check();
-    cr_assert_eq(zone_table_purge(true, &calls), 20);
+    cr_assert_eq(zone_table_purge(0, 1, true, &calls), 20);
     check();
 }
 
@@ -379,7 +379,7 @@ static void *take_and_give(void *arg)
         for (size_t k = 0; k < n; k++)
             *(uint64_t *)zone_address(id(zone.n + k)) = state;
         if (i % 16 == 0)
-            zone_table_purge(i % 32 == 0, &calls);
+            zone_table_purge(0, 1, i % 32 == 0, &calls);
         if (i % 64 == 0)
             zone_table_decommit();
         for (size_t k = 0; k < n; k++) {
