@@ -246,10 +246,10 @@ static bool ensure_loaded(struct tcache *self, struct bin *bin, unsigned cls)
 // A bin is loaded with the capacity of that moment; later it may hold more.
 static bool extend(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    void **empty = load_relaxed(&bin->empty), **full = empty + self->capacity[cls];
-    if (empty == NULL || full <= load_relaxed(&bin->full))
+    void **empty = load_relaxed(&bin->empty);
+    if (empty == NULL || empty + self->capacity[cls] <= load_relaxed(&bin->full))
         return false;
-    store_relaxed(&bin->full, full);
+    store_relaxed(&bin->full, empty + self->capacity[cls]);
     return true;
 }
 
