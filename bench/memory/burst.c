@@ -2,7 +2,8 @@
 // All threads fill memory with small objects; then each frees most of what its neighbour allocated, in random
 // order. After that the threads wait and nothing calls the allocator: what does the process keep?
 //
-// options: --free PERCENT (90), --alive BYTES (200 MiB) at the top, --settle MS (5000)
+// options: --free PERCENT (90), --alive BYTES (200 MiB) at the top, --settle MS (5000), --calls N (0) each
+// millisecond meanwhile
 
 #include "memory.h"
 
@@ -44,9 +45,12 @@ static void *burst(void *arg)
 int main(int argc, char **argv)
 {
     memory_settle_ms = 5000;
-    work_start(argc, argv,
-               (struct work_option[]){
-                   {"free", &free_percent}, {"alive", &alive_bytes}, {"settle", &memory_settle_ms}, {0}});
+    struct work_option options[] = {{"free", &free_percent},
+                                    {"alive", &alive_bytes},
+                                    {"settle", &memory_settle_ms},
+                                    {"calls", &memory_settle_calls},
+                                    {0}};
+    work_start(argc, argv, options);
     for (unsigned i = 0; i < work_threads; i++)
         sets[i] = set_make(alive_bytes / work_threads / (MOST / 3));
     memory_begin();

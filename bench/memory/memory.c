@@ -21,7 +21,7 @@ struct counter {
     _Alignas(64) atomic_long bytes;
 };
 
-uint64_t memory_settle_ms = 1000;
+uint64_t memory_settle_ms = 1000, memory_settle_calls;
 
 static struct counter counters[COUNTERS];
 static atomic_uint next_counter;
@@ -156,12 +156,20 @@ void memory_meet(const char *name)
     all_are_here();
 }
 
+static void pass_ms(void)
+{
+    static uint64_t random = 1;
+    nanosleep(&(struct timespec){0, 1000000}, NULL);
+    for (uint64_t i = 0; i < memory_settle_calls; i++)
+        memory_free(memory_new(random_pareto(&random, 16, 4096)));
+}
+
 static void sleep_and_sample(void)
 {
-    struct timespec pause = {(time_t)(memory_settle_ms / 1000), (long)(memory_settle_ms % 1000) * 1000000};
+    uint64_t end = work_nanoseconds() + memory_settle_ms * 1000000;
     begin_phase("settled");
-    while (nanosleep(&pause, &pause) != 0)
-        continue;
+    while (work_nanoseconds() < end)
+        pass_ms();
     atomic_store(&sampler.over, true);
     pthread_mutex_lock(&sampler.lock);
     add_sample(exact_rss());

@@ -10,7 +10,8 @@
 
 enum { MEMORY_PAGE = 4096, MIB = 1 << 20 };
 
-extern uint64_t memory_settle_ms; // --settle, of those that list it
+extern uint64_t memory_settle_ms;    // --settle, of those that list it
+extern uint64_t memory_settle_calls; // --calls, of those that list it
 
 // The main thread.
 
@@ -29,6 +30,8 @@ void *memory_table(size_t bytes);
 // All work_threads threads: they meet, and go on together into the phase. `name` lives for ever.
 void memory_meet(const char *name);
 // The same, but nobody goes on before memory_settle_ms are over; what is resident then is the settled size.
+// Nobody calls the allocator, unless there are memory_settle_calls: blocks that one thread allocates and
+// frees each ms.
 void memory_settle(void);
 
 // Any thread, from here on.
