@@ -55,7 +55,8 @@ def from_word(word, build):
         path = (pathlib.Path(build) / "libtarn.so").resolve()
         return Allocator(name, path, digest(path))
     if name == "system":
-        return Allocator(name, None, "the C library's")
+        # Preloaded too: a program may be linked to another allocator, as Debian's redis-server is.
+        return Allocator(name, found("libc.so.6"), "the C library's")
     if name in PACKAGED:
         return packaged(name)
     raise SystemExit(f"run: no allocator is called {name}; NAME=path.so names any other")

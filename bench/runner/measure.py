@@ -77,19 +77,20 @@ class Sampler(threading.Thread):
     def __init__(self, pid):
         super().__init__(daemon=True)
         self.pid = pid
-        self.samples, self.over = [], threading.Event()
+        self.begin = time.perf_counter()
+        self.samples, self.over = [], threading.Event()  # (seconds, bytes)
 
     def run(self):
         while not self.over.wait(SAMPLE_SECONDS):
             try:
-                self.samples.append(resident_bytes(self.pid))
+                self.samples.append((time.perf_counter() - self.begin, resident_bytes(self.pid)))
             except (OSError, IndexError):
                 return
 
     def mean(self):
         self.over.set()
         self.join()
-        return sum(self.samples) / len(self.samples) if self.samples else 0
+        return sum(size for _, size in self.samples) / len(self.samples) if self.samples else 0
 
 
 def start(argv, environment, output, report):
@@ -117,8 +118,8 @@ def whole_text(descriptor):
     return text
 
 
-def run_once(case, allocator, launcher, timeout):
-    """What one run took, or None if it failed."""
+def run_fully(case, allocator, launcher, timeout):
+    """What one run took, what it printed, and its resident size over time; None if it failed."""
     argv, environment = command_for(case, allocator)
     output, report = os.memfd_create("output"), os.memfd_create("report")
     begin = time.perf_counter()
@@ -135,4 +136,10 @@ def run_once(case, allocator, launcher, timeout):
     if status != 0 or len(used) != 4:
         return None
     measures = dict(zip(("user", "system", "faults", "peak"), map(float, used)))
-    return {"wall": wall, **measures, "mean": mean, **results(text)}
+    return {"wall": wall, **measures, "mean": mean, **results(text)}, text, sampler.samples
+
+
+def run_once(case, allocator, launcher, timeout):
+    """What one run took, or None if it failed."""
+    found = run_fully(case, allocator, launcher, timeout)
+    return found and found[0]
