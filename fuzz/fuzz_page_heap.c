@@ -146,9 +146,10 @@ static void step_take_recent(struct input *input, struct run *block)
 {
     size_t n = choose_pages(input);
     give(block);
-    page_id first = page_heap_take_recent(n);
-    if (first.n != NO_PAGE.n)
-        enter(block, first.n, n);
+    struct page_run taken = page_heap_take_recent(n);
+    expect(taken.n == 0 || (taken.n >= n && taken.n - n <= n / 8));
+    if (taken.n != 0)
+        enter(block, taken.first.n, taken.n);
 }
 
 static void step_give(struct input *input, struct run *block)

@@ -69,7 +69,7 @@ TARN_API void *tarn_pvalloc(size_t size) TARN_NOTHROW TARN_MALLOC;
 // malloc_usable_size]
 TARN_API size_t tarn_usable_size(const void *p) TARN_NOTHROW;
 // How many bytes a request for `size` bytes would really get; 0 when it would fail whatever the state of
-// memory.
+// memory. Above 64 KiB it may get up to an eighth more, in a block that was freed a moment ago.
 TARN_API size_t tarn_good_size(size_t size) TARN_NOTHROW;
 
 // --- Tuning.

@@ -371,7 +371,7 @@ size_t alloc_good_size(size_t size)
 {
     if (size <= SIZE_CLASS_MAX)
         return size_class_size(size_class_of(size));
-    return size > PTRDIFF_MAX ? 0 : align_up(size, PAGE_SIZE);
+    return size > PTRDIFF_MAX - PAGE_SIZE ? 0 : align_up(size, PAGE_SIZE);
 }
 
 size_t alloc_collect(void)
