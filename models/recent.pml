@@ -6,7 +6,7 @@
 //          src/buddy/page_heap.c: take_once, page_heap_give_recent, give_recent, stripe_give_locked, stripe_take_locked,
 //          take_from_new_zone, release_free_zones, take_purgeable_locked, purge_zone;
 //          src/buddy/zone.c: zone_find_purgeable, note_taken, zone_give, zone_age;  src/buddy/zone_table.c: purge_one.
-// There is one zone of two pages, and one set of as many words as PLACES.  The intake is left out (intake.pml): a give waits for the
+// There is one zone of two pages, and a set of one word.  The intake is left out (intake.pml): a give waits for the
 // lock.  What runs under a lock is one step.
 //
 // Properties:  a page has one owner, the kernel's work on it included;  a page that is said to be clean was not used
@@ -20,7 +20,7 @@
 // MUTATE_6: the purge does not look again whether the zone is still the stripe's
 
 #define THREADS 2
-#define PLACES 2
+#define PLACES 1
 #define NOBODY 0            // owners: NOBODY, SET, a thread, the kernel by a thread's call
 #define SET 1
 #define ME (2 + me)

@@ -20,12 +20,12 @@
 
 #define THREADS 2
 #define SPANS 2
-#define SLOTS 2
-#define ALL 3
+#define SLOTS 3
+#define ALL 7
 #define BUCKETS 2
 #define NONE SPANS
 
-#define COUNT(mask) (((mask) & 1) + ((mask) >> 1))
+#define COUNT(mask) (((mask) & 1) + ((mask) >> 1 & 1) + ((mask) >> 2))
 #define BUCKET_OF(free) ((free) * BUCKETS / (SLOTS + 1))
 #define IN(b, s) ((bucket[b] >> (s)) & 1)
 
