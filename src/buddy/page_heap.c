@@ -12,6 +12,10 @@
 #include "core/page_map.h"
 
 #define MAX_STRIPES 64
+// Free memory is much when it is more than MUCH_LEAST pages and a MUCH_SHARE-th of what is used.
+#define MUCH_LEAST ((32 << 20) >> PAGE_SHIFT)
+#define MUCH_SHARE 2
+#define EXCHANGE_LEAST ((1 << 20) >> PAGE_SHIFT)
 #define GIVES_PER_CLOCK 32 // of recent blocks: reading the clock costs as much as the rest
 
 // A block on its way home to a stripe whose lock was held; it lies in the descriptor of the block's first
@@ -45,6 +49,7 @@ static struct {
     atomic_u64 purged_zones; // relaxed: pages given back while they lay in free zones
     atomic_u64 purge_calls;
     struct decay_clock clock;
+    atomic_u32 exchanged; // relaxed: where exchange_dirty goes on
 } heap;
 
 static uint32_t stripes_wanted(void)
@@ -414,6 +419,26 @@ static bool within_limit(size_t n)
     return page_heap_counts().used_pages + meta + n <= limit;
 }
 
+static bool keeps_much(void)
+{
+    struct page_heap_counts counts = page_heap_counts();
+    return counts.dirty_pages > MUCH_LEAST && counts.dirty_pages > counts.used_pages / MUCH_SHARE;
+}
+
+static size_t purge_part(uint32_t part);
+
+// A large block is about to fill n pages that hold no memory yet, while other free ones hold much: as many of
+// those go back, so that the process does not grow by what it has already.
+static void exchange_dirty(size_t n)
+{
+    if (load_relaxed(&options.decay_ms) < 0 || !keeps_much())
+        return;
+    give_recent();
+    size_t parts = zone_table_end() * DECAY_PHASES, purged = 0;
+    for (size_t i = 0; i < parts && purged < n; i++)
+        purged += purge_part(fetch_add_relaxed(&heap.exchanged, 1) % (uint32_t)parts);
+}
+
 struct page_block page_heap_take(size_t n, size_t align)
 {
     struct page_block block = {NO_PAGE, false};
@@ -425,6 +450,8 @@ struct page_block page_heap_take(size_t n, size_t align)
         release_free_zones();
         block.first = take_once(n, align_pages, &block.clean);
     }
+    if (n >= EXCHANGE_LEAST && block.clean && block.first.n != NO_PAGE.n)
+        exchange_dirty(n);
     return block;
 }
 
@@ -467,6 +494,8 @@ static bool grow_once(page_id first, size_t n, size_t n_wanted, bool *clean)
         relist(self, zone);
     }
     stripe_leave(self);
+    if (grown && *clean && more >= EXCHANGE_LEAST)
+        exchange_dirty(more);
     return grown;
 }
 
@@ -531,6 +560,16 @@ static size_t purge_stripes(uint32_t phase, bool all)
             purged += purge_zone(&heap.stripes[stripe], zone, phase * PHASE_PAGES, all);
     }
     return purged;
+}
+
+// One phase's part of one zone, all of it.
+static size_t purge_part(uint32_t part)
+{
+    struct zone *zone = zone_at((zone_id){part / DECAY_PHASES});
+    uint32_t stripe = zone == NULL ? NO_STRIPE : load_relaxed(&zone->stripe);
+    if (stripe == NO_STRIPE || lock_is_mine(&heap.stripes[stripe].lock))
+        return 0;
+    return purge_zone(&heap.stripes[stripe], zone, part % DECAY_PHASES * PHASE_PAGES, true);
 }
 
 // A phase's share: each eighth zone among the free ones, an eighth of each of the others.

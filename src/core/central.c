@@ -11,6 +11,10 @@
 // sparse ones drain and go home. A listed span's place grows stale as slots come back: whoever takes it puts
 // it where it belongs.
 #define BUCKETS 4
+// While spans are visited they are out of reach, so few at a time come to rest, and a class of many spans is
+// visited less often.
+#define RESTS 1024
+#define VISITS_PER_PERIOD 4096
 #define RELOCATIONS 8 // how many stale places one search mends
 // Full batches of one class in one shard hold at most about this many bytes.
 #define PARKED_BYTES ((size_t)64 << 10)
@@ -37,6 +41,9 @@ struct central {
     // Relaxed: these only count. `empty` may be off for the moment between a step and its counting.
     _Alignas(CACHE_LINE) atomic_i64 listed, empty;
     atomic_u64 spans_made, spans_retired;
+    atomic_u64 rested_bytes;
+    atomic_u32 restless; // relaxed: 1 when a listed span may be sparse and has not come to rest
+    atomic_u32 pause;    // relaxed: periods without a visit
 };
 
 static struct central centrals[SIZE_CLASS_COUNT];
@@ -141,11 +148,21 @@ static struct span *bucket_pop(atomic_u64 *bucket)
     return NULL;
 }
 
+static uint32_t bucket_detach(atomic_u64 *bucket)
+{
+    uint64_t before = load_acquire(bucket); // pairs with bucket_push
+    while ((uint32_t)before != 0 && !cas_weak_acq_rel(bucket, &before, bucket_word(before, 0)))
+        continue;
+    return (uint32_t)before;
+}
+
 static void list_span(struct central *self, struct span *span)
 {
-    fetch_add_relaxed(&self->listed, 1);
+    bool rests = span->age == SPAN_RESTING;
+    unsigned bucket = rests ? BUCKETS - 1 : bucket_of(span_free(span), span->slots);
     struct shard *shard = shard_of(self, home_at(span->first));
-    bucket_push(&shard->buckets[bucket_of(span_free(span), span->slots)], span);
+    fetch_add_relaxed(&self->listed, 1);
+    bucket_push(&shard->buckets[bucket], span);
 }
 
 static void hold_popped(struct central *self, struct span *span)
@@ -252,10 +269,7 @@ size_t central_take(unsigned cls, void **out, size_t n, uint32_t home, enum cent
 // Detaches a whole bucket and puts its spans where they belong now; wholly free ones go home.
 static void sweep_bucket(struct central *self, atomic_u64 *bucket)
 {
-    uint64_t before = load_acquire(bucket); // pairs with bucket_push
-    while (!cas_weak_acq_rel(bucket, &before, bucket_word(before, 0)))
-        continue;
-    for (uint32_t link = (uint32_t)before; link != 0;) {
+    for (uint32_t link = bucket_detach(bucket); link != 0;) {
         struct span *span = linked(link);
         link = load_relaxed(&span->next);
         hold_popped(self, span);
@@ -274,14 +288,21 @@ static void sweep(struct central *self)
 
 static void note_empty(struct central *self)
 {
-    decay_note();
     int64_t empty = fetch_add_relaxed(&self->empty, 1) + 1;
     if (empty >= SWEEP_LEAST && empty * 8 >= load_relaxed(&self->listed))
         sweep(self);
 }
 
+static void note_restless(struct central *self)
+{
+    if (load_relaxed(&self->restless) == 0)
+        store_relaxed(&self->restless, 1);
+    decay_note();
+}
+
 static void count_given(struct central *self, struct span *span, unsigned n)
 {
+    note_restless(self);
     switch (span_count_given(span, n)) {
     case SPAN_LIST:
         list_span(self, span);
@@ -393,6 +414,61 @@ static void trim_shard(struct shard *self, unsigned cls, bool all)
     give_batches(self, cls, all ? BATCH_STACK_DEEPEST : (unsigned)min_size(unused, depth));
 }
 
+struct visit {
+    bool all;
+    unsigned visited, rested;
+    bool restless; // something sparse has still to come to rest
+};
+
+// Half of its slots are free at least: others of its class serve allocation first.
+static bool is_sparse(struct span *span) { return 2 * span_free(span) >= span->slots; }
+
+static void visit_span(struct visit *self, struct central *central, struct span *span)
+{
+    bool due = (span_visit(span) || (self->all && span->age != SPAN_RESTING)) && is_sparse(span);
+    if (due && self->rested < RESTS) {
+        fetch_add_relaxed(&central->rested_bytes, span_rest(span));
+        self->rested++;
+    }
+    self->restless = self->restless || (is_sparse(span) && span->age != SPAN_RESTING);
+    self->visited++;
+}
+
+static void visit_bucket(struct visit *self, struct central *central, atomic_u64 *bucket)
+{
+    for (uint32_t link = bucket_detach(bucket); link != 0;) {
+        struct span *span = linked(link);
+        link = load_relaxed(&span->next);
+        hold_popped(central, span);
+        visit_span(self, central, span);
+        central_release(span);
+    }
+}
+
+static bool visit_is_due(struct central *self, bool all)
+{
+    uint32_t pause = load_relaxed(&self->pause);
+    if (load_relaxed(&self->restless) == 0)
+        return false;
+    if (pause != 0 && !all) {
+        store_relaxed(&self->pause, pause - 1);
+        return false;
+    }
+    return exchange_relaxed(&self->restless, 0) != 0;
+}
+
+static void visit_spans(struct central *self, bool all)
+{
+    struct visit visit = {.all = all};
+    if (!visit_is_due(self, all))
+        return;
+    for (unsigned i = SHARDS * BUCKETS; i-- > 0;) // from the last bucket on, to which those from others go
+        visit_bucket(&visit, self, &self->shards[i / BUCKETS].buckets[i % BUCKETS]);
+    if (visit.restless)
+        store_relaxed(&self->restless, 1);
+    store_relaxed(&self->pause, visit.visited / VISITS_PER_PERIOD);
+}
+
 void central_trim(unsigned cls, bool all)
 {
     struct central *self = &centrals[cls];
@@ -402,6 +478,7 @@ void central_trim(unsigned cls, bool all)
         trim_shard(&self->shards[i], cls, all);
     if (load_relaxed(&self->empty) > 0)
         sweep(self);
+    visit_spans(self, all);
 }
 
 void central_decay(void)
@@ -418,7 +495,7 @@ static bool class_is_settled(struct central *self)
     for (unsigned i = 0; i < SHARDS; i++)
         if (batch_depth(&self->shards[i].full) != 0)
             return false;
-    return load_relaxed(&self->empty) <= 0;
+    return load_relaxed(&self->empty) <= 0 && load_relaxed(&self->restless) == 0;
 }
 
 bool central_is_settled(void)
@@ -436,7 +513,8 @@ struct central_counts central_counts(unsigned cls)
     if ((load_relaxed(&used_classes) >> cls & 1) == 0)
         return (struct central_counts){0};
     struct central_counts counts = {.spans_made = load_relaxed(&self->spans_made),
-                                    .spans_retired = load_relaxed(&self->spans_retired)};
+                                    .spans_retired = load_relaxed(&self->spans_retired),
+                                    .rested_bytes = load_relaxed(&self->rested_bytes)};
     for (unsigned i = 0; i < SHARDS; i++) {
         struct shard *shard = &self->shards[i];
         counts.batch_objects += batch_objects_shared(&shard->full);

@@ -10,6 +10,7 @@
 struct central_counts {
     uint64_t batch_objects; // in full batches
     uint64_t batches_in, batches_out, spans_made, spans_retired;
+    uint64_t rested_bytes; // given back to the kernel out of partly used spans
 };
 
 // How far a search goes: into what belongs to threads near the home, or everywhere and to the page heap.

@@ -4,6 +4,7 @@
 #include "buddy/page_heap.h"
 #include "buddy/zone.h"
 #include "core/bits.h"
+#include "core/os.h"
 #include "core/page_map.h"
 
 _Static_assert(sizeof(span_state) == sizeof(uint64_t), "the packed state is one word");
@@ -69,6 +70,7 @@ struct span *span_make_small(page_id first, unsigned cls, uint32_t home)
     self->size = size_class_table[cls].size;
     self->slots = size_class_table[cls].slots;
     self->cls = (uint8_t)cls;
+    self->age = SPAN_IN_USE;
     store_relaxed(&self->next_word, 0);
     set_all_bits(self);
     store_relaxed(&self->state, span_state_make(SPAN_HELD, self->slots).word);
@@ -155,7 +157,44 @@ size_t span_take(struct span *self, void **out, size_t n)
     }
     if (end != out)
         count_taken(self, (size_t)(end - out));
+    self->age = SPAN_IN_USE;
     return (size_t)(end - out);
+}
+
+bool span_visit(struct span *self)
+{
+    int64_t free = span_free(self);
+    bool as_before = self->age != SPAN_IN_USE && free <= self->seen + self->slots / 8;
+    if (as_before)
+        return self->age == SPAN_SEEN;
+    self->age = SPAN_SEEN;
+    self->seen = (uint16_t)(free < 0 ? 0 : free);
+    return false;
+}
+
+// The slots of [first, end) are free; the last one's includes the span's tail.
+static size_t purge_slots(struct span *self, size_t first, size_t end)
+{
+    size_t unit = os_page_size();
+    uintptr_t start = span_start(self), pages_end = start + load_relaxed(&self->pages) * PAGE_SIZE;
+    uintptr_t from = align_up(start + first * self->size, unit);
+    uintptr_t to = end == self->slots ? pages_end : align_down(start + end * self->size, unit);
+    return from < to && os_purge((void *)from, to - from) ? to - from : 0;
+}
+
+size_t span_rest(struct span *self)
+{
+    uint64_t free[sizeof self->bits / sizeof self->bits[0]];
+    size_t slots = self->slots, purged = 0;
+    for (size_t i = 0; i * 64 < slots; i++)
+        free[i] = load_acquire(&self->bits[i]); // pairs with span_give_bits
+    for (size_t first = 0, end; (first = bits_find_set(free, first, slots)) < slots; first = end) {
+        end = bits_find_clear(free, first, slots);
+        purged += purge_slots(self, first, end);
+    }
+    self->age = SPAN_RESTING;
+    self->seen = (uint16_t)bits_count_range(free, 0, slots);
+    return purged;
 }
 
 bool span_validate(struct span *self)

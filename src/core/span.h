@@ -24,6 +24,10 @@
 // may be retired.
 enum span_mode { SPAN_HELD, SPAN_LISTED, SPAN_FULL };
 
+// A span that is visited twice without having been taken from in between, nor given much to, rests: its free
+// slots are not in demand, and memory wholly in them goes back to the kernel.
+enum span_age { SPAN_IN_USE, SPAN_SEEN, SPAN_RESTING };
+
 // The packed state:  mode << 32 | free + SPAN_FREE_BIAS.  A holder may take slots whose give has not been
 // counted yet, so the count can be below zero for a moment; the bias keeps that from borrowing from the mode.
 typedef struct {
@@ -74,8 +78,10 @@ struct span {
     atomic_u32 pages; // relaxed; changes only in a large span
     uint32_t size;    // of a slot; 0 in a large span
     uint16_t slots;
-    uint8_t cls; // 0 in a large span
-    uint8_t unused[29];
+    uint8_t cls;   // 0 in a large span
+    uint8_t age;   // enum span_age; the holder's, as is seen_free
+    uint16_t seen; // free slots at the last visit
+    uint8_t unused[26];
     atomic_u64 bits[16]; // slot i is free <=> bit i % 64 of word i / 64 is set
 };
 
@@ -96,6 +102,10 @@ enum span_duty span_count_given(struct span *self, unsigned n);
 // LISTED -> HELD. The caller has it off its bucket.
 enum span_duty span_hold(struct span *self);
 enum span_duty span_release(struct span *self);
+// Notes the visit; true when the span is due to rest. Holder only, as is span_rest, which returns the bytes
+// that went back to the kernel.
+bool span_visit(struct span *self);
+size_t span_rest(struct span *self);
 // Makes a cache the home of the span's slots.
 void span_set_home(struct span *self, uint32_t home);
 

@@ -69,6 +69,7 @@ static void count_class(struct stats *stats, unsigned cls, const struct tcache_c
     stats->central_batches_out += central.batches_out;
     stats->spans_made += central.spans_made;
     stats->spans_retired += central.spans_retired;
+    stats->span_bytes_purged += central.rested_bytes;
 }
 
 static void count_pages(struct stats *stats)

@@ -5,10 +5,12 @@
 #include "buddy/page_heap.h"
 #include "core/init.h"
 #include "core/options.h"
+#include "core/os.h"
 #include "core/page_map.h"
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { HOME = 9, SMALL = 21 }; // SMALL: 512 bytes, 32 slots in one page
 
@@ -187,6 +189,79 @@ Test(central, trimming_gives_unused_batches_back)
     central_trim(SMALL, false);
     cr_assert_eq(central_counts(SMALL).batch_objects, 0u);
     cr_assert(central_validate(SMALL));
+}
+
+enum { SPARED = 400 };
+#define PAGED size_class_of(4096)
+
+static void *kept_objects[SPARED];
+
+// Spans of eight slots of 4096 bytes each, of which one in eight stays in use, all written to.
+static void leave_sparse_spans(void)
+{
+    static void *objects[8 * SPARED];
+    take(PAGED, objects, 8 * SPARED);
+    qsort(objects, 8 * SPARED, sizeof objects[0], compare);
+    for (size_t i = 0; i < 8 * SPARED; i++) {
+        memset(objects[i], 7, 4096);
+        if (i % 8 == i / 8 % 8)
+            kept_objects[i / 8] = objects[i];
+        else
+            central_give(PAGED, &objects[i], 1);
+    }
+}
+
+static void expect_kept(void)
+{
+    for (size_t i = 0; i < SPARED; i++)
+        for (size_t at = 0; at < 4096; at++)
+            cr_assert_eq(((char *)kept_objects[i])[at], 7);
+}
+
+Test(central, sparse_spans_that_nobody_takes_from_come_to_rest)
+{
+    leave_sparse_spans();
+    central_trim(PAGED, false);
+    cr_assert_eq(central_counts(PAGED).rested_bytes, 0u); // they may be needed the next moment
+    for (int i = 0; i < 3; i++)
+        central_trim(PAGED, false);
+    uint64_t rested = central_counts(PAGED).rested_bytes;
+    cr_assert_eq(rested, (uint64_t)7 * SPARED * 4096, "%zu", (size_t)rested / 4096);
+    expect_kept();
+    central_trim(PAGED, true);
+    cr_assert_eq(central_counts(PAGED).rested_bytes, rested, "once is enough");
+    cr_assert(central_validate(PAGED));
+}
+
+Test(central, what_rests_is_taken_again_like_any_other)
+{
+    static void *more[3 * SPARED];
+    leave_sparse_spans();
+    central_trim(PAGED, true);
+    cr_assert_eq(central_counts(PAGED).rested_bytes, (uint64_t)7 * SPARED * 4096);
+    uint64_t spans = central_counts(PAGED).spans_made;
+    take(PAGED, more, 3 * SPARED);
+    cr_assert_eq(central_counts(PAGED).spans_made, spans);
+    for (size_t i = 0; i < 3 * SPARED; i++)
+        memset(more[i], 9, 4096);
+    expect_kept();
+    central_give(PAGED, more, 3 * SPARED);
+    central_give(PAGED, kept_objects, SPARED);
+    central_trim(PAGED, true);
+    cr_assert_eq(spans_now(PAGED), 0u);
+}
+
+Test(central, a_refused_return_of_memory_harms_nothing)
+{
+    leave_sparse_spans();
+    os_fail_nth(1);
+    central_trim(PAGED, true);
+    os_fail_nth(0);
+    uint64_t rested = central_counts(PAGED).rested_bytes;
+    cr_assert_lt(rested, (uint64_t)7 * SPARED * 4096);
+    cr_assert_geq(rested, (uint64_t)6 * SPARED * 4096);
+    expect_kept();
+    cr_assert(central_validate(PAGED));
 }
 
 Test(central, without_memory_nothing_is_taken)

@@ -355,6 +355,14 @@ Test(page_heap, a_returning_block_keeps_the_head_of_its_descriptor, .timeout = 6
     check();
 }
 
+static bool run_on(unsigned cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
 static void *release_after_a_while(void *arg)
 {
     sleep_ms(200);
@@ -365,6 +373,7 @@ static void *release_after_a_while(void *arg)
 Test(page_heap, a_held_stripe_is_waited_for_rather_than_a_zone_opened, .timeout = 60)
 {
     pthread_t releaser;
+    cr_assert(run_on(sched_getcpu() < 0 ? 0 : (unsigned)sched_getcpu())); // else a zone here would be right
     page_id first = take(1, PAGE_SIZE);
     pthread_t holder = start_holder(stripe_of(first));
     cr_assert_eq(pthread_create(&releaser, NULL, release_after_a_while, NULL), 0);
@@ -489,14 +498,6 @@ Test(page_heap, who_holds_a_stripe_is_served_by_others_and_gives_through_the_int
     stripe_leave(own);
     cr_assert_eq(own->used, 0);
     check();
-}
-
-static bool run_on(unsigned cpu)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    return sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
 Test(page_heap, room_behind_a_held_lock_is_not_waited_for)
@@ -644,6 +645,32 @@ Test(page_heap, a_clock_read_before_another_threads_turn_brings_no_second_turn)
     page_heap_decay();
     cr_assert_eq(load_relaxed(&heap.clock.last_ms), turn);
     cr_assert_eq(bytes_of(block)[0], 7);
+}
+
+// A block that fills fresh memory while much lies free is paid for with what lies free.
+Test(page_heap, large_blocks_of_fresh_memory_send_as_much_free_memory_back)
+{
+    const size_t half = ZONE_PAGES / 2;
+    page_id first = take(half, PAGE_SIZE), second = take(half, PAGE_SIZE), third = take(half, PAGE_SIZE);
+    store_relaxed(&options.decay_ms, 3600000);
+    page_heap_give((page_id){first.n + 1}, half - 1);
+    page_heap_give((page_id){second.n + 1}, half - 1);
+    page_heap_give((page_id){third.n + 1}, half - 1);
+    uint64_t dirty = page_heap_counts().dirty_pages;
+    cr_assert_gt(dirty, MUCH_LEAST);
+    take(ZONE_PAGES, PAGE_SIZE);
+    cr_assert_leq(page_heap_counts().dirty_pages, MUCH_LEAST);
+    check();
+}
+
+Test(page_heap, little_free_memory_stays)
+{
+    page_id block = take(100, PAGE_SIZE);
+    take(1, PAGE_SIZE);
+    store_relaxed(&options.decay_ms, 3600000);
+    page_heap_give(block, 100);
+    take(ZONE_PAGES, PAGE_SIZE);
+    cr_assert_eq(page_heap_counts().dirty_pages, 100);
 }
 
 // --- The limit.
