@@ -11,6 +11,7 @@
 // Of longer blocks only this much at each end is written, or first touches would be all that a run does.
 #define WHOLE_BYTES ((size_t)4 << 20)
 #define END_BYTES ((size_t)64 << 10)
+#define LARGE_ABOVE ((size_t)64 << 10) // the largest size class
 
 void fault(const char *format, ...)
 {
@@ -111,10 +112,17 @@ static bool is_sized(const struct block *block)
     return block->kind == BLOCK_SIZED || block->kind == BLOCK_RESIZED;
 }
 
+// What a block may hold at most: realloc leaves room to grow, and a large block that was freed a moment ago
+// serves requests of up to an eighth less.
+static size_t most_held(const struct block *block)
+{
+    size_t most = tarn_good_size(block->size + (block->kind == BLOCK_RESIZED ? block->size / 4 : 0));
+    return most <= LARGE_ABOVE ? most : most + most / 8;
+}
+
 static void *checked(struct maker *maker, struct block *block)
 {
-    size_t holds = tarn_usable_size(block->p);
-    size_t most = tarn_good_size(block->size + (block->kind == BLOCK_RESIZED ? block->size / 4 : 0));
+    size_t holds = tarn_usable_size(block->p), most = most_held(block);
     if (block->p == NULL)
         fault("no memory for %zu bytes at a multiple of %zu", block->size, block->align);
     if (((uintptr_t)block->p & (block->align - 1)) != 0)

@@ -3,6 +3,7 @@
 #include "core/background.h"
 
 #include "core/central.h"
+#include "core/lock.h"
 #include "core/options.h"
 #include "core/os.h"
 #include "tcache/registry.h"
@@ -20,10 +21,26 @@ static atomic_u32 running; // 1 from the start of the thread to its last step
 
 static __attribute__((constructor)) void note_constructors(void) { store_relaxed(&threads_possible, 1); }
 
+static struct lock working; // held over each step; rank LOCK_BACKGROUND, which is 0
+
+_Static_assert(LOCK_BACKGROUND == 0, "the lock needs no initialisation");
+
+bool background_hold(void)
+{
+    if (lock_is_mine(&working))
+        return false;
+    lock_take(&working);
+    return true;
+}
+
+void background_release(void) { lock_drop(&working); }
+
 // Works off what is due. False when nothing is left to wait for.
 static bool step(void)
 {
+    lock_take(&working);
     central_decay();
+    lock_drop(&working);
     return load_relaxed(&options.decay_ms) >= 0 && !central_is_settled();
 }
 
@@ -112,6 +129,7 @@ void background_stop(void)
 
 void background_after_fork(void)
 {
+    lock_reset_after_fork(&working);
     store_relaxed(&decay_keeper, KEEPER_NONE);
     store_relaxed(&running, 0);
 }

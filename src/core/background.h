@@ -5,6 +5,7 @@
 #define TARN_CORE_BACKGROUND_H
 
 #include "core/decay.h"
+#include <stdbool.h>
 
 void background_start(void);
 
@@ -15,6 +16,11 @@ static inline void background_ensure(void)
     if (unlikely(load_relaxed(&decay_keeper) == KEEPER_WANTED))
         background_start();
 }
+
+// Between hold and release the thread moves nothing: layers can be compared. False, and nothing to release,
+// when the caller holds it already (a handler interrupted it).
+bool background_hold(void);
+void background_release(void);
 
 // The process ends: returns when the thread has come to its end, or after a tenth of a second.
 void background_stop(void);

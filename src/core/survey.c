@@ -84,14 +84,8 @@ static void count_pages(struct stats *stats)
     stats->reserved_bytes = page_map_is_reserved() ? page_map.pages * PAGE_SIZE : stats->mapped_bytes;
 }
 
-void survey_take(struct stats *stats)
+static void count_layers(struct stats *stats)
 {
-    static const struct stats nothing;
-    *stats = nothing;
-    stats->rss_bytes = os_resident_bytes();
-    os_page_faults(&stats->page_faults_minor, &stats->page_faults_major);
-    if (!heap_has_started())
-        return;
     struct tcache_counts caches;
     tcache_counts_shared(&caches);
     count_blocks(stats);
@@ -105,14 +99,36 @@ void survey_take(struct stats *stats)
     stats->forks = fork_count();
 }
 
-bool survey_validate(void)
+void survey_take(struct stats *stats)
 {
+    static const struct stats nothing;
+    *stats = nothing;
+    stats->rss_bytes = os_resident_bytes();
+    os_page_faults(&stats->page_faults_minor, &stats->page_faults_major);
     if (!heap_has_started())
-        return true;
+        return;
+    bool held = background_hold();
+    count_layers(stats);
+    if (held)
+        background_release();
+}
+
+static bool validate_layers(void)
+{
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         if (!central_validate(cls))
             return false;
     return tcache_validate() && page_heap_validate();
+}
+
+bool survey_validate(void)
+{
+    if (!heap_has_started())
+        return true;
+    bool held = background_hold(), valid = validate_layers();
+    if (held)
+        background_release();
+    return valid;
 }
 
 // At the end of the process what is cached goes through the spans' bitmaps once more, which finds what was
