@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "buddy/page_heap.h"
 
+#include "buddy/huge.h"
 #include "buddy/recent.h"
 #include "buddy/zone_table.h"
 #include "core/decay.h"
@@ -70,6 +71,8 @@ void page_heap_init(void)
         intake_init(&heap.stripes[i].intake);
     }
     recent_init(heap.stripe_count);
+    if (page_map_is_reserved())
+        huge_init((void *)page_map.base, page_map.pages * PAGE_SIZE);
     decay_clock_start(&heap.clock);
 }
 
@@ -439,6 +442,59 @@ static void exchange_dirty(size_t n)
         purged += purge_part(fetch_add_relaxed(&heap.exchanged, 1) % (uint32_t)parts);
 }
 
+// --- The size of the kernel's pages.
+
+// Tells the kernel about ranges of a zone, neighbours in one call.
+static void advise_ranges(const struct zone *zone, uint32_t ranges, bool huge)
+{
+    while (ranges != 0) {
+        unsigned low = bits_lowest(ranges), n = bits_lowest(~((uint64_t)ranges >> low));
+        char *start = (char *)zone_address(zone->id) + ((size_t)low << HUGE_SHIFT);
+        os_advise_huge(start, (size_t)n << HUGE_SHIFT, huge);
+        ranges &= ~(uint32_t)(((UINT64_C(1) << n) - 1) << low);
+    }
+}
+
+// The caller owns a block of n_block pages that reaches into these ranges; so nobody else decides about them.
+static void choose_page_size(struct zone *zone, uint32_t ranges, size_t n_block)
+{
+    uint32_t number = load_relaxed(&zone->stripe);
+    struct stripe *stripe = number == NO_STRIPE ? NULL : &heap.stripes[number];
+    if ((load_relaxed(&zone->fresh) & ranges) == 0)
+        return;
+    if (stripe != NULL)
+        lock_take(&stripe->lock);
+    bool huge = huge_pays(n_block, stripe == NULL ? 0 : stripe->used);
+    uint32_t dirty_before = zone->dirty_pages, changed = zone_choose_huge(zone, ranges, huge);
+    if (stripe != NULL) {
+        stripe->dirty += zone->dirty_pages - dirty_before;
+        stripe_leave(stripe);
+    }
+    advise_ranges(zone, changed, huge);
+}
+
+static void choose_page_sizes(page_id first, size_t n)
+{
+    for (size_t done = 0, part; done < n; done += part) {
+        page_id page = {first.n + (uint32_t)done};
+        part = min_size(n - done, ZONE_PAGES - page_in_zone(page));
+        choose_page_size(zone_of_page(page), zone_ranges(page_in_zone(page), part), n);
+    }
+}
+
+void page_heap_break_huge(page_id first, size_t n)
+{
+    struct zone *zone = zone_of_page(first);
+    size_t page = page_in_zone(first);
+    struct stripe *stripe = &heap.stripes[load_relaxed(&zone->stripe)];
+    if ((load_relaxed(&zone->huge) & zone_ranges(page, n)) == 0)
+        return;
+    lock_take(&stripe->lock);
+    uint32_t broken = zone_break_huge(zone, page, n);
+    stripe_leave(stripe);
+    advise_ranges(zone, broken, false);
+}
+
 struct page_block page_heap_take(size_t n, size_t align)
 {
     struct page_block block = {NO_PAGE, false};
@@ -450,7 +506,10 @@ struct page_block page_heap_take(size_t n, size_t align)
         release_free_zones();
         block.first = take_once(n, align_pages, &block.clean);
     }
-    if (n >= EXCHANGE_LEAST && block.clean && block.first.n != NO_PAGE.n)
+    if (block.first.n == NO_PAGE.n)
+        return block;
+    choose_page_sizes(block.first, n);
+    if (n >= EXCHANGE_LEAST && block.clean)
         exchange_dirty(n);
     return block;
 }
@@ -494,6 +553,8 @@ static bool grow_once(page_id first, size_t n, size_t n_wanted, bool *clean)
         relist(self, zone);
     }
     stripe_leave(self);
+    if (grown)
+        choose_page_sizes(next, more);
     if (grown && *clean && more >= EXCHANGE_LEAST)
         exchange_dirty(more);
     return grown;
@@ -515,12 +576,13 @@ static size_t purge_unit(void) { return max_size(1, os_page_size() >> PAGE_SHIFT
 _Static_assert(PHASE_PAGES % 64 == 0, "zone_age takes whole words");
 
 static bool take_purgeable_locked(struct stripe *self, struct zone *zone, size_t from, size_t end, bool all,
-                                  size_t *first, size_t *n)
+                                  size_t *first, size_t *n, uint32_t *broken)
 {
     bool clean;
     if (!zone_find_purgeable(zone, from, end, purge_unit(), all, first, n))
         return false;
     zone_take_at(zone, *first, *n, &clean);
+    *broken = zone_break_huge(zone, *first, *n);
     self->used += *n;
     self->dirty -= *n;
     relist(self, zone);
@@ -531,10 +593,12 @@ static bool take_purgeable_locked(struct stripe *self, struct zone *zone, size_t
 static size_t purge_zone(struct stripe *self, struct zone *zone, size_t from, bool all)
 {
     size_t purged = 0, first = from, n = 0;
+    uint32_t broken = 0;
     lock_take(&self->lock);
     while (load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes) &&
-           take_purgeable_locked(self, zone, first, from + PHASE_PAGES, all, &first, &n)) {
+           take_purgeable_locked(self, zone, first, from + PHASE_PAGES, all, &first, &n, &broken)) {
         stripe_leave(self);
+        advise_ranges(zone, broken, false);
         page_id page = {zone_first_page(zone->id).n + (uint32_t)first};
         bool gone = os_purge(page_address(page), n * PAGE_SIZE);
         lock_take(&self->lock);

@@ -34,6 +34,9 @@ void page_heap_give_recent(page_id first, size_t n);
 // Adds the pages behind a block of n to it, up to n_wanted in all; false if they are in use. *clean as in
 // page_block.
 bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean);
+// The owner of a block has given memory in the midst of these pages back to the kernel, which shall not fill
+// them up again as parts of huge ones.
+void page_heap_break_huge(page_id first, size_t n);
 // Gives memory back that has been free for TARN_DECAY_MS; cheap when nothing is due.
 void page_heap_decay(void);
 // True when no free page holds memory: nothing is left to decay.

@@ -11,10 +11,53 @@ void zone_init(struct zone *self, zone_id id)
     buddy_init_full(&self->buddy);
 }
 
+static bool is_empty(const struct zone *self, size_t range)
+{
+    size_t first = range * HUGE_PAGES, end = first + HUGE_PAGES;
+    return bits_find_set(self->used, first, end) == end && bits_find_set(self->dirty, first, end) == end;
+}
+
+static void note_fresh(struct zone *self, size_t first, size_t n)
+{
+    uint32_t fresh = load_relaxed(&self->fresh);
+    for (size_t range = first / HUGE_PAGES; range * HUGE_PAGES < first + n; range++)
+        fresh = is_empty(self, range) ? fresh | 1u << range : fresh & ~(1u << range);
+    store_relaxed(&self->fresh, fresh);
+}
+
+uint32_t zone_choose_huge(struct zone *self, uint32_t ranges, bool huge)
+{
+    uint32_t fresh = load_relaxed(&self->fresh) & ranges;
+    uint32_t before = load_relaxed(&self->huge), changed = fresh & (huge ? ~before : before);
+    store_relaxed(&self->fresh, load_relaxed(&self->fresh) & ~fresh);
+    store_relaxed(&self->huge, before ^ changed);
+    for (uint32_t left = huge ? fresh : 0; left != 0; left &= left - 1) {
+        size_t first = bits_lowest(left) * HUGE_PAGES;
+        size_t free = HUGE_PAGES - bits_count_range(self->used, first, HUGE_PAGES);
+        self->dirty_pages += (uint32_t)(free - bits_count_range(self->dirty, first, HUGE_PAGES));
+        for (size_t word = first / 64; word < (first + HUGE_PAGES) / 64; word++)
+            self->dirty[word] = ~self->used[word];
+    }
+    return changed;
+}
+
+uint32_t zone_break_huge(struct zone *self, size_t first, size_t n)
+{
+    uint32_t before = load_relaxed(&self->huge), broken = before & zone_ranges(first, n);
+    for (uint32_t left = broken; left != 0; left &= left - 1) {
+        size_t start = bits_lowest(left) * HUGE_PAGES;
+        if (first <= start && start + HUGE_PAGES <= first + n)
+            broken &= ~(left & -left);
+    }
+    store_relaxed(&self->huge, before & ~broken);
+    return broken;
+}
+
 static void note_taken(struct zone *self, size_t first, size_t n, bool *clean)
 {
     size_t dirty = bits_count_range(self->dirty, first, n);
     *clean = dirty == 0;
+    note_fresh(self, first, n);
     if (dirty != 0) {
         bits_clear_range(self->dirty, first, n);
         bits_clear_range(self->aged, first, n);

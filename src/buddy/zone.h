@@ -6,6 +6,7 @@
 #define TARN_BUDDY_ZONE_H
 
 #include "buddy/buddy.h"
+#include "buddy/huge.h"
 #include "core/atomics.h"
 
 // What the layers above keep for a page; a block of n pages owns n neighbouring descriptors.
@@ -25,6 +26,10 @@ struct zone {
     uint64_t used[ZONE_PAGES / 64];
     uint64_t dirty[ZONE_PAGES / 64]; // free, but memory lies behind it
     uint64_t aged[ZONE_PAGES / 64];  // dirty since before the last tick of the decay clock
+    // Bit r stands for the r-th range of 2 MiB.
+    atomic_u32 fresh; // relaxed, written as the rest: nothing lay in the range before the last block was
+                      // taken, and whoever took it has not chosen the size of its pages yet
+    atomic_u32 huge;  // relaxed, written as the rest: the kernel was asked for huge pages
     struct buddy buddy;
     uint8_t head_distance[ZONE_PAGES]; // from a page of a small-slot span back to its first; owned by the
                                        // block's owner
@@ -45,6 +50,18 @@ bool zone_find_purgeable(const struct zone *self, size_t from, size_t end, size_
                          size_t *first, size_t *n);
 // Every dirty page of the n from `first` on is aged from now on; both are multiples of 64.
 void zone_age(struct zone *self, size_t first, size_t n);
+// The ranges that pages [first, first + n) reach into.
+static inline uint32_t zone_ranges(size_t first, size_t n)
+{
+    size_t low = first / HUGE_PAGES, high = (first + n - 1) / HUGE_PAGES;
+    return (uint32_t)(((UINT64_C(2) << high) - 1) & ~((UINT64_C(1) << low) - 1));
+}
+// Chooses the size of the pages of those `ranges` that are fresh; the ranges for which the kernel has to be
+// told. All free pages of a huge range are dirty from then on: the first fault brings memory behind them.
+uint32_t zone_choose_huge(struct zone *self, uint32_t ranges, bool huge);
+// Free pages [first, first + n) are about to be given back to the kernel: ranges of which a part stays in use
+// are huge no more, or the kernel would fill them up again. The ranges for which it has to be told.
+uint32_t zone_break_huge(struct zone *self, size_t first, size_t n);
 // Makes the buddy state and the counts anew from `used`; every free page counts as dirty.
 void zone_repair(struct zone *self);
 bool zone_validate(const struct zone *self);

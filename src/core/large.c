@@ -1,17 +1,51 @@
 // SPDX-License-Identifier: MIT
 #include "core/large.h"
 
+#include "buddy/huge.h"
 #include "buddy/page_heap.h"
 #include "core/bits.h"
+#include "core/os.h"
 #include "core/page_map.h"
 #include "core/span.h"
+
+#define LEARN_PARTS 4
+
+// A few places tell whether the program has filled a block that held nothing; its ends alone do not, since
+// many write a header and a trailer.
+static bool is_filled(struct page_run block)
+{
+    bool filled = true;
+    for (size_t part = LEARN_PARTS; part > 0 && filled; part--) {
+        page_id page = {block.first.n + (uint32_t)(block.n * part / LEARN_PARTS) - 1};
+        filled = os_is_resident(page_address(page));
+    }
+    return filled;
+}
+
+// The last fresh block, as a recent_word, or 0. Relaxed: a hint; the block may be gone when it is looked at.
+static atomic_u64 watched;
+
+// Another one comes: the one before it may be filled already. If it is not, its end will tell.
+static NOINLINE void watch(page_id first, size_t pages)
+{
+    struct page_run before = recent_run(exchange_relaxed(&watched, recent_word(first, pages)));
+    if (before.n != 0 && is_filled(before))
+        huge_learn(true);
+}
+
+static NOINLINE void learn(page_id first, size_t pages)
+{
+    uint64_t mine = recent_word(first, pages);
+    cas_relaxed(&watched, &mine, 0);
+    huge_learn(is_filled((struct page_run){first, pages}));
+}
 
 void *large_alloc_recent(size_t size)
 {
     struct page_run block = page_heap_take_recent(pages_for(size));
     if (unlikely(block.n == 0))
         return NULL;
-    span_make_large(block.first, block.n);
+    span_make_large(block.first, block.n, false);
     return page_address(block.first);
 }
 
@@ -22,13 +56,18 @@ void *large_alloc(size_t size, size_t align, bool *clean)
     *clean = block.clean;
     if (block.first.n == NO_PAGE.n)
         return NULL;
-    span_make_large(block.first, pages);
+    span_make_large(block.first, pages, block.clean);
+    if (block.clean && huge_may_learn(pages))
+        watch(block.first, pages);
     return page_address(block.first);
 }
 
 void large_free(page_id first)
 {
-    size_t pages = load_relaxed(&span_at(first)->pages);
+    struct span *span = span_at(first);
+    size_t pages = load_relaxed(&span->pages);
+    if (unlikely(span->fresh) && huge_may_learn(pages))
+        learn(first, pages);
     page_map_set(first, 1, 0);
     page_heap_give_recent(first, pages);
 }

@@ -27,6 +27,10 @@ void os_release(void *address, size_t size);
 void *os_map(size_t size);
 // Gives the memory of a committed range back; it reads as zeros afterwards. False if the kernel kept it.
 bool os_purge(void *address, size_t size);
+// Whether a range is to have huge pages from its next faults on. A kernel without them ignores it.
+void os_advise_huge(void *address, size_t size, bool huge);
+// True if the kernel page at that address holds memory.
+bool os_is_resident(const void *address);
 
 size_t os_page_size(void);
 // The address-space limit in bytes (RLIMIT_AS), SIZE_MAX when there is none.

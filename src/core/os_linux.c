@@ -119,6 +119,23 @@ bool os_purge(void *address, size_t size)
     return result == 0;
 }
 
+void os_advise_huge(void *address, size_t size, bool huge)
+{
+    int saved = errno;
+    madvise(address, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    errno = saved;
+}
+
+bool os_is_resident(const void *address)
+{
+    unsigned char resident = 0;
+    int saved = errno;
+    uintptr_t page = align_down((uintptr_t)address, os_page_size());
+    int result = mincore((void *)page, 1, &resident);
+    errno = saved;
+    return result == 0 && (resident & 1) != 0;
+}
+
 size_t os_page_size(void)
 {
     static atomic_u32 cached; // relaxed: every thread computes the same value

@@ -80,7 +80,7 @@ struct span *span_make_small(page_id first, unsigned cls, uint32_t home)
     return self;
 }
 
-struct span *span_make_large(page_id first, size_t pages)
+struct span *span_make_large(page_id first, size_t pages, bool fresh)
 {
     struct span *self = page_descriptor(first);
     self->first = first;
@@ -88,6 +88,7 @@ struct span *span_make_large(page_id first, size_t pages)
     self->size = 0;
     self->slots = 1;
     self->cls = 0;
+    self->fresh = fresh;
     page_map_set(first, 1, PAGE_LARGE);
     return self;
 }
@@ -192,6 +193,8 @@ size_t span_rest(struct span *self)
         end = bits_find_clear(free, first, slots);
         purged += purge_slots(self, first, end);
     }
+    if (purged != 0)
+        page_heap_break_huge(self->first, load_relaxed(&self->pages));
     self->age = SPAN_RESTING;
     self->seen = (uint16_t)bits_count_range(free, 0, slots);
     return purged;

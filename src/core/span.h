@@ -81,7 +81,8 @@ struct span {
     uint8_t cls;   // 0 in a large span
     uint8_t age;   // enum span_age; the holder's, as is seen_free
     uint16_t seen; // free slots at the last visit
-    uint8_t unused[26];
+    bool fresh;    // a large span whose memory held nothing when it was allocated; the owner's
+    uint8_t unused[25];
     atomic_u64 bits[16]; // slot i is free <=> bit i % 64 of word i / 64 is set
 };
 
@@ -91,7 +92,8 @@ static inline page_id span_first_page(page_id page) { return (page_id){page.n - 
 static inline struct span *span_of_page(page_id page) { return span_at(span_first_page(page)); }
 // Turns a block of pages into a held span with all slots free.
 struct span *span_make_small(page_id first, unsigned cls, uint32_t home);
-struct span *span_make_large(page_id first, size_t pages);
+// `fresh`: its memory held nothing before.
+struct span *span_make_large(page_id first, size_t pages, bool fresh);
 // Takes up to n slots, lowest address last in `out`; returns how many. Holder only.
 size_t span_take(struct span *self, void **out, size_t n);
 // Gives the slots of one bitmap word back. Returns the old word: a bit of `mask` that is set there was free

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "core/large.h"
 
+#include "buddy/huge.h"
 #include "buddy/page_heap.h"
 #include "core/init.h"
 #include "core/options.h"
+#include "core/os.h"
 #include "core/page_map.h"
 #include <criterion/criterion.h>
 #include <string.h>
@@ -122,4 +124,54 @@ Test(large, blocks_larger_than_a_zone_shrink_and_go_home)
     large_free(page_of(p));
     cr_assert_eq(page_heap_counts().used_pages, 0u);
     cr_assert(page_heap_validate());
+}
+
+// --- What blocks teach about huge pages.
+
+#define BLOCK ((size_t)8 << 20)
+
+static void skip_other_kernels(void)
+{
+    if (os_page_size() != 4096)
+        cr_skip("the kernel's huge pages are not of 2 MiB");
+}
+
+Test(large, blocks_that_were_filled_earn_huge_pages)
+{
+    skip_other_kernels();
+    char *blocks[4];
+    for (int i = 0; i < 3; i++) {
+        cr_assert_not(huge_pays(HUGE_PAGES, 0));
+        blocks[i] = make(BLOCK, 1);
+        memset(blocks[i], 1, BLOCK);
+    }
+    cr_assert(huge_pays(HUGE_PAGES, 0), "each looks at the one before");
+    for (int i = 0; i < 3; i++)
+        large_free(page_of(blocks[i]));
+    cr_assert(huge_pays(HUGE_PAGES, 0));
+}
+
+Test(large, a_block_that_was_written_at_its_ends_alone_takes_the_trust_away)
+{
+    skip_other_kernels();
+    char *sparse = make(BLOCK, 1);
+    huge_learn(true);
+    huge_learn(true);
+    cr_assert(huge_pays(HUGE_PAGES, 0));
+    sparse[0] = sparse[BLOCK - 1] = 1;
+    large_free(page_of(sparse));
+    cr_assert_not(huge_pays(HUGE_PAGES, 0));
+}
+
+Test(large, a_block_of_used_memory_teaches_nothing)
+{
+    skip_other_kernels();
+    char *p = make(BLOCK, 1);
+    memset(p, 1, BLOCK);
+    large_free(page_of(p));
+    cr_assert_not(huge_pays(HUGE_PAGES, 0), "one is not enough");
+    p = large_alloc_recent(BLOCK);
+    cr_assert_not_null(p);
+    large_free(page_of(p));
+    cr_assert_not(huge_pays(HUGE_PAGES, 0), "the same one again");
 }

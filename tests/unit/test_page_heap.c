@@ -1165,3 +1165,58 @@ Test(page_heap, children_of_busy_threads_are_whole, .timeout = 120)
     }
     check();
 }
+
+// --- Huge pages.
+
+static struct zone *fill_until_huge(page_id *last)
+{
+    for (int i = 0; i < 4 * (int)ZONE_PAGES; i++) {
+        *last = take(1, PAGE_SIZE);
+        if (load_relaxed(&zone_of_page(*last)->huge) != 0)
+            return zone_of_page(*last);
+    }
+    return NULL;
+}
+
+static void skip_other_kernels(void)
+{
+    if (os_page_size() != 4096)
+        cr_skip("the kernel's huge pages are not of 2 MiB");
+}
+
+Test(page_heap, new_ranges_of_a_heap_in_much_use_are_huge)
+{
+    page_id last;
+    skip_other_kernels();
+    struct zone *zone = fill_until_huge(&last);
+    cr_assert_not_null(zone);
+    cr_assert_eq(load_relaxed(&zone->huge), zone_ranges(page_in_zone(last), 1));
+    cr_assert_eq(zone->dirty_pages, HUGE_PAGES - 1, "the rest of the range is memory too");
+    check();
+    page_id next = take(1, PAGE_SIZE);
+    cr_assert_eq(next.n, last.n + 1, "and serves the next blocks");
+    check();
+}
+
+Test(page_heap, a_huge_range_that_is_purged_in_part_gets_small_pages)
+{
+    page_id last;
+    skip_other_kernels();
+    struct zone *zone = fill_until_huge(&last);
+    cr_assert_not_null(zone);
+    page_heap_purge();
+    cr_assert_eq(load_relaxed(&zone->huge), 0u);
+    cr_assert_eq(zone->dirty_pages, 0u);
+    check();
+}
+
+Test(page_heap, memory_given_back_inside_a_block_makes_its_range_small)
+{
+    page_id last;
+    skip_other_kernels();
+    struct zone *zone = fill_until_huge(&last);
+    cr_assert_not_null(zone);
+    page_heap_break_huge(last, 1);
+    cr_assert_eq(load_relaxed(&zone->huge), 0u);
+    check();
+}

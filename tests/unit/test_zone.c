@@ -272,3 +272,76 @@ Test(zone, validate_finds_broken_states)
     EXPECT_BROKEN(zone.buddy.free[0]++);
     cr_assert(zone_validate(&zone));
 }
+
+// --- Ranges of huge pages.
+
+Test(zone, ranges_that_a_run_reaches_into)
+{
+    cr_assert_eq(zone_ranges(0, 1), 1u);
+    cr_assert_eq(zone_ranges(HUGE_PAGES - 1, 1), 1u);
+    cr_assert_eq(zone_ranges(HUGE_PAGES - 1, 2), 3u);
+    cr_assert_eq(zone_ranges(HUGE_PAGES, HUGE_PAGES), 2u);
+    cr_assert_eq(zone_ranges(0, ZONE_PAGES), (UINT32_C(1) << HUGE_RANGES) - 1);
+    cr_assert_eq(zone_ranges(ZONE_PAGES - 1, 1), UINT32_C(1) << (HUGE_RANGES - 1));
+}
+
+Test(zone, a_range_is_fresh_for_the_first_block_in_it_alone)
+{
+    cr_assert(take_at(3, 2));
+    cr_assert_eq(load_relaxed(&zone.fresh), 1u);
+    cr_assert_eq(zone_choose_huge(&zone, 1, false), 0u);
+    cr_assert(take_at(7, 1));
+    cr_assert_eq(load_relaxed(&zone.fresh), 0u);
+    cr_assert(take_at(HUGE_PAGES - 1, HUGE_PAGES + 2));
+    cr_assert_eq(load_relaxed(&zone.fresh), 6u, "the first range had blocks, two others had none");
+}
+
+Test(zone, dirty_memory_is_not_fresh)
+{
+    cr_assert(take_at(HUGE_PAGES, 1));
+    zone_choose_huge(&zone, 2, false);
+    zone_give(&zone, HUGE_PAGES, 1, true);
+    used[HUGE_PAGES] = false;
+    dirty[HUGE_PAGES] = true;
+    cr_assert(take_at(HUGE_PAGES + 5, 1));
+    cr_assert_eq(load_relaxed(&zone.fresh), 0u);
+}
+
+Test(zone, the_free_pages_of_a_huge_range_are_dirty)
+{
+    cr_assert(take_at(HUGE_PAGES + 5, 3));
+    cr_assert_eq(zone_choose_huge(&zone, ~0u, true), 2u);
+    cr_assert_eq(load_relaxed(&zone.huge), 2u);
+    for (size_t i = HUGE_PAGES; i < 2 * HUGE_PAGES; i++)
+        dirty[i] = !used[i];
+    check();
+}
+
+Test(zone, the_kernel_is_told_only_what_is_new)
+{
+    cr_assert(take_at(0, 1));
+    cr_assert_eq(zone_choose_huge(&zone, 1, true), 1u);
+    zone_give(&zone, 0, 1, false);
+    memset(zone.dirty, 0, sizeof zone.dirty); // as after a purge of all of it
+    zone.dirty_pages = 0;
+    cr_assert(take_at(1, 1));
+    cr_assert_eq(zone_choose_huge(&zone, 1, true), 0u, "it is huge already");
+    cr_assert_eq(zone.dirty_pages, HUGE_PAGES - 1);
+    zone_give(&zone, 1, 1, false);
+    memset(zone.dirty, 0, sizeof zone.dirty);
+    zone.dirty_pages = 0;
+    cr_assert(take_at(2, 1));
+    cr_assert_eq(zone_choose_huge(&zone, 1, false), 1u, "it was");
+    cr_assert_eq(load_relaxed(&zone.huge), 0u);
+}
+
+Test(zone, a_range_that_is_purged_in_part_is_huge_no_more)
+{
+    cr_assert(take_at(0, 3 * HUGE_PAGES));
+    cr_assert_eq(zone_choose_huge(&zone, ~0u, true), 7u);
+    cr_assert_eq(zone_break_huge(&zone, HUGE_PAGES - 1, HUGE_PAGES + 1), 1u,
+                 "the second one goes as a whole");
+    cr_assert_eq(load_relaxed(&zone.huge), 6u);
+    cr_assert_eq(zone_break_huge(&zone, 3 * HUGE_PAGES - 2, 1), 4u);
+    cr_assert_eq(zone_break_huge(&zone, 3 * HUGE_PAGES - 2, 1), 0u);
+}
