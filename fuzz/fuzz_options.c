@@ -78,17 +78,25 @@ static int read_bool(const char *text, int64_t *number)
     return EINVAL;
 }
 
-static int read_text(const char *text)
+// One of the words of `forms`, or what a word with PATH at its end stands for.
+static int read_text(const char *text, const char *forms)
 {
-    bool word = strcmp(text, "0") == 0 || strcmp(text, "1") == 0;
-    bool path = strncmp(text, "text:", 5) == 0 || strncmp(text, "json:", 5) == 0;
-    return word || (path && text[5] != '\0') ? 0 : EINVAL;
+    char copy[256], *place, *path;
+    snprintf(copy, sizeof copy, "%s", forms);
+    for (char *form = strtok_r(copy, " ", &place); form != NULL; form = strtok_r(NULL, " ", &place)) {
+        path = strstr(form, "PATH");
+        size_t prefix = path == NULL ? 0 : (size_t)(path - form);
+        if (path == NULL ? strcmp(text, form) == 0 : strncmp(text, form, prefix) == 0 && text[prefix] != '\0')
+            return 0;
+    }
+    return EINVAL;
 }
 
-static int read_value(enum type type, const char *text, int64_t min, int64_t max, int64_t *number)
+static int read_value(enum type type, const char *text, int64_t min, int64_t max, const char *forms,
+                      int64_t *number)
 {
     if (type == TEXT)
-        return read_text(text);
+        return read_text(text, forms);
     return type == BOOL ? read_bool(text, number) : read_number(type, text, min, max, number);
 }
 
@@ -140,12 +148,12 @@ static void load(void)
 #define INITIAL_MS INITIAL_NUMBER
 #define INITIAL_BOOL INITIAL_NUMBER
 #define INITIAL_TEXT(initial) 0, initial
-#define BOUNDS_NUMBER(min, max) (min), (max)
+#define BOUNDS_NUMBER(min, max) (min), (max), ""
 #define BOUNDS_SIZE BOUNDS_NUMBER
 #define BOUNDS_COUNT BOUNDS_NUMBER
 #define BOUNDS_MS BOUNDS_NUMBER
 #define BOUNDS_BOOL BOUNDS_NUMBER
-#define BOUNDS_TEXT(min, max) 0, 0
+#define BOUNDS_TEXT(min, max) 0, 0, min
 
 struct expected {
     int64_t number;
@@ -154,11 +162,11 @@ struct expected {
 
 // What an option must be after its entry was loaded, if it has one.
 static struct expected expected_of(const char *name, enum type type, struct expected initial, int64_t min,
-                                   int64_t max)
+                                   int64_t max, const char *forms)
 {
     const char *text = entry_of(name);
     int64_t number = 0;
-    if (text == NULL || read_value(type, text, min, max, &number) != 0)
+    if (text == NULL || read_value(type, text, min, max, forms, &number) != 0)
         return initial;
     return (struct expected){number, text};
 }

@@ -5,10 +5,14 @@
 #include "core/bits.h"
 #include "core/options.h"
 #include "core/os.h"
+#include "core/page_map.h"
 #include <string.h>
 
 // At this many ranges in use, one that stays half empty is a few percent.
-#define USED_RANGES 8
+#define USED_RANGES 4
+// A range counts as filled when at most one in so many of its pages holds nothing.
+#define FILLED_PARTS 8
+#define SPARED 16
 // Blocks in a row that have to be found filled; one that was not takes all of the trust away.
 #define FILLED_TRUSTED 2
 
@@ -34,13 +38,33 @@ void huge_init(void *base, size_t size)
         os_advise_huge(base, size, load_relaxed(&mode) == ALWAYS);
 }
 
-bool huge_pays(size_t n, uint64_t used_pages)
+bool huge_is_dense(struct huge_history *self)
+{
+    uint32_t older = load_relaxed(&self->older);
+    if (older != 0 && cas_relaxed(&self->older, &older, 0)) {
+        const void *range = page_address((page_id){older - 1});
+        size_t size = (size_t)1 << HUGE_SHIFT, kernel_pages = size / os_page_size();
+        bool filled = os_resident_pages(range, size) * FILLED_PARTS >= kernel_pages * (FILLED_PARTS - 1);
+        store_relaxed(&self->dense, filled);
+    }
+    return load_relaxed(&self->dense) != 0;
+}
+
+bool huge_spares(struct huge_history *self) { return fetch_add_relaxed(&self->ranges, 1) % SPARED == 0; }
+
+void huge_note_small(struct huge_history *self, page_id first)
+{
+    store_relaxed(&self->older, load_relaxed(&self->newer));
+    store_relaxed(&self->newer, first.n + 1);
+}
+
+bool huge_pays(size_t n, uint64_t used_pages, bool dense)
 {
     if (load_relaxed(&mode) != AUTO)
         return load_relaxed(&mode) == ALWAYS;
     if (n >= HUGE_PAGES)
         return load_relaxed(&filled_blocks) >= FILLED_TRUSTED;
-    return used_pages >= USED_RANGES * HUGE_PAGES;
+    return dense && used_pages >= USED_RANGES * HUGE_PAGES;
 }
 
 void huge_learn(bool filled)

@@ -4,6 +4,7 @@
 #ifndef TARN_BUDDY_HUGE_H
 #define TARN_BUDDY_HUGE_H
 
+#include "core/atomics.h"
 #include "core/ids.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,9 +20,24 @@ void huge_init(void *base, size_t size);
 
 // A range of memory that nothing lay in is about to be used, first by a block of n pages. A page of 2 MiB
 // costs what thirty to a hundred small faults cost, and so pays where the range will soon be full:
-//   for blocks below 2 MiB, when the part of the heap that they go to is so large that one range is little;
+//   for blocks below 2 MiB, when the part of the heap that they go to is so large that one range is little,
+//   and the ranges before were filled;
 //   for larger ones, when those that were freed of late had been written to up to their ends.
-bool huge_pays(size_t n, uint64_t used_pages);
+bool huge_pays(size_t n, uint64_t used_pages, bool dense);
+
+// The last ranges of one part of the heap that got small pages, which show what became of them. Relaxed:
+// hints.
+struct huge_history {
+    atomic_u32 older, newer; // first page + 1, or 0
+    atomic_u32 ranges;       // that were begun
+    atomic_u32 dense;        // 1: the last one that was looked at had been filled
+};
+
+// A range begins, at that page, for blocks below 2 MiB: were those before it filled?
+bool huge_is_dense(struct huge_history *self);
+// It has got small pages. One in some does even where all were filled, to see when that changes.
+bool huge_spares(struct huge_history *self);
+void huge_note_small(struct huge_history *self, page_id first);
 
 // True when a block of that many pages, whose memory was fresh when it was allocated, has something to teach.
 static inline bool huge_may_learn(size_t n) { return n >= HUGE_PAGES; }

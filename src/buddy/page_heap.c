@@ -41,6 +41,7 @@ struct stripe {
     struct zone *buckets[BUDDY_ORDERS]; // guarded by lock
     uint64_t used, dirty;               // guarded by lock: pages
     uint64_t purged, purge_calls;       // guarded by lock
+    struct huge_history history;
 };
 
 static struct {
@@ -455,22 +456,38 @@ static void advise_ranges(const struct zone *zone, uint32_t ranges, bool huge)
     }
 }
 
+// Ranges that belong wholly to a block.
+static void choose_for_block(struct zone *zone, uint32_t ranges, size_t n_block)
+{
+    bool huge = huge_pays(n_block, 0, false);
+    advise_ranges(zone, zone_choose_huge(zone, ranges, huge), huge);
+}
+
 // The caller owns a block of n_block pages that reaches into these ranges; so nobody else decides about them.
+static void choose_in_stripe(struct stripe *self, struct zone *zone, uint32_t ranges, size_t n_block)
+{
+    bool small = n_block < HUGE_PAGES, dense = small && huge_is_dense(&self->history);
+    lock_take(&self->lock);
+    uint32_t fresh = load_relaxed(&zone->fresh) & ranges, dirty_before = zone->dirty_pages;
+    bool huge = huge_pays(n_block, self->used, dense && !huge_spares(&self->history));
+    uint32_t changed = zone_choose_huge(zone, ranges, huge);
+    self->dirty += zone->dirty_pages - dirty_before;
+    stripe_leave(self);
+    if (small && !huge)
+        huge_note_small(&self->history,
+                        (page_id){zone_first_page(zone->id).n + bits_lowest(fresh) * (uint32_t)HUGE_PAGES});
+    advise_ranges(zone, changed, huge);
+}
+
 static void choose_page_size(struct zone *zone, uint32_t ranges, size_t n_block)
 {
-    uint32_t number = load_relaxed(&zone->stripe);
-    struct stripe *stripe = number == NO_STRIPE ? NULL : &heap.stripes[number];
+    uint32_t stripe = load_relaxed(&zone->stripe);
     if ((load_relaxed(&zone->fresh) & ranges) == 0)
         return;
-    if (stripe != NULL)
-        lock_take(&stripe->lock);
-    bool huge = huge_pays(n_block, stripe == NULL ? 0 : stripe->used);
-    uint32_t dirty_before = zone->dirty_pages, changed = zone_choose_huge(zone, ranges, huge);
-    if (stripe != NULL) {
-        stripe->dirty += zone->dirty_pages - dirty_before;
-        stripe_leave(stripe);
-    }
-    advise_ranges(zone, changed, huge);
+    if (stripe == NO_STRIPE)
+        choose_for_block(zone, ranges, n_block);
+    else
+        choose_in_stripe(&heap.stripes[stripe], zone, ranges, n_block);
 }
 
 static void choose_page_sizes(page_id first, size_t n)

@@ -71,6 +71,13 @@ void central_init(void)
     decay_clock_start(&decay_clock);
 }
 
+uint64_t central_spans(unsigned cls)
+{
+    uint64_t made = load_relaxed(&centrals[cls].spans_made),
+             retired = load_relaxed(&centrals[cls].spans_retired);
+    return made > retired ? made - retired : 0;
+}
+
 static struct shard *shard_of(struct central *self, uint32_t home) { return &self->shards[home % SHARDS]; }
 
 static uint32_t home_at(page_id page) { return page_entry_known(page) >> PAGE_HOME_SHIFT; }
@@ -91,7 +98,7 @@ static struct batch *pop_counted(struct shard *self)
 struct batch *central_pop_batch(unsigned cls, uint32_t home, enum central_reach reach)
 {
     struct batch *batch = NULL;
-    uint32_t shards = reach == CENTRAL_NEAR ? 1 : SHARDS;
+    uint32_t shards = reach == CENTRAL_ALL ? SHARDS : 1;
     for (uint32_t i = 0; i < shards && batch == NULL; i++) {
         struct shard *shard = shard_of(&centrals[cls], home + i);
         batch = pop_counted(shard);
@@ -236,7 +243,7 @@ static struct span *hold_any(unsigned cls, uint32_t home, enum central_reach rea
     struct span *span = hold_listed(self, shard_of(self, home));
     if (span != NULL || reach == CENTRAL_NEAR)
         return span;
-    for (uint32_t i = 1; i < SHARDS && load_relaxed(&self->listed) > 0; i++)
+    for (uint32_t i = 1; reach == CENTRAL_ALL && i < SHARDS && load_relaxed(&self->listed) > 0; i++)
         if ((span = hold_listed(self, shard_of(self, home + i))) != NULL)
             return span;
     return make_span(self, cls, home);

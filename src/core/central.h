@@ -13,8 +13,9 @@ struct central_counts {
     uint64_t rested_bytes; // given back to the kernel out of partly used spans
 };
 
-// How far a search goes: into what belongs to threads near the home, or everywhere and to the page heap.
-enum central_reach { CENTRAL_NEAR, CENTRAL_ALL };
+// How far a search goes: into what belongs to threads near the home; then to the page heap, for a span of the
+// home's own; or everywhere, and to the page heap last.
+enum central_reach { CENTRAL_NEAR, CENTRAL_OWN, CENTRAL_ALL };
 
 void central_init(void);
 void central_after_fork(void);
@@ -44,6 +45,8 @@ void central_decay(void);
 // True when nothing is left that the next central_decay could give back.
 bool central_is_settled(void);
 
+// How many spans the class has; roughly.
+uint64_t central_spans(unsigned cls);
 struct central_counts central_counts(unsigned cls);
 // Checks every span of the class; no other thread may change it meanwhile.
 bool central_validate(unsigned cls);

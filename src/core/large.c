@@ -17,7 +17,7 @@ static bool is_filled(struct page_run block)
     bool filled = true;
     for (size_t part = LEARN_PARTS; part > 0 && filled; part--) {
         page_id page = {block.first.n + (uint32_t)(block.n * part / LEARN_PARTS) - 1};
-        filled = os_is_resident(page_address(page));
+        filled = os_resident_pages(page_address(page), 1) != 0;
     }
     return filled;
 }

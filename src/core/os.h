@@ -29,8 +29,8 @@ void *os_map(size_t size);
 bool os_purge(void *address, size_t size);
 // Whether a range is to have huge pages from its next faults on. A kernel without them ignores it.
 void os_advise_huge(void *address, size_t size, bool huge);
-// True if the kernel page at that address holds memory.
-bool os_is_resident(const void *address);
+// How many of the kernel's pages of a range hold memory; the range starts at one.
+size_t os_resident_pages(const void *address, size_t size);
 
 size_t os_page_size(void);
 // The address-space limit in bytes (RLIMIT_AS), SIZE_MAX when there is none.

@@ -126,14 +126,21 @@ void os_advise_huge(void *address, size_t size, bool huge)
     errno = saved;
 }
 
-bool os_is_resident(const void *address)
+size_t os_resident_pages(const void *address, size_t size)
 {
-    unsigned char resident = 0;
+    unsigned char resident[512];
+    size_t page = os_page_size(), count = 0;
     int saved = errno;
-    uintptr_t page = align_down((uintptr_t)address, os_page_size());
-    int result = mincore((void *)page, 1, &resident);
+    for (size_t done = 0; done < size; done += sizeof resident * page) {
+        size_t part = min_size(size - done, sizeof resident * page);
+        memset(resident, 0, sizeof resident);
+        if (mincore((char *)address + done, part, resident) != 0)
+            break;
+        for (size_t i = 0; i * page < part; i++)
+            count += resident[i] & 1;
+    }
     errno = saved;
-    return result == 0 && (resident & 1) != 0;
+    return count;
 }
 
 size_t os_page_size(void)

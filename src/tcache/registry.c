@@ -11,6 +11,7 @@ static struct {
     uint32_t made;         // guarded by lock: home numbers up to here are taken
     atomic_u32 generation; // relaxed: changes only while there is one thread
     atomic_u32 starts;     // relaxed
+    atomic_u32 live;       // relaxed
     ck_stack_t all;        // push-only, so that walking it needs no lock
 } registry;
 
@@ -23,6 +24,8 @@ void registry_init(void)
 }
 
 uint32_t registry_starts(void) { return load_relaxed(&registry.starts); }
+
+uint32_t registry_live(void) { return load_relaxed(&registry.live); }
 
 uint32_t registry_generation(void) { return load_relaxed(&registry.generation); }
 
@@ -60,6 +63,7 @@ struct tcache *registry_take(void)
     lock_drop(&registry.lock);
     if (cache != NULL) {
         fetch_add_relaxed(&registry.starts, 1);
+        fetch_add_relaxed(&registry.live, 1);
         store_relaxed(&cache->generation, registry_generation());
         store_release(&cache->state, TCACHE_LIVE); // pairs with is_orphan, for the generation
     }
@@ -69,6 +73,7 @@ struct tcache *registry_take(void)
 void registry_give(struct tcache *cache)
 {
     store_relaxed(&cache->state, TCACHE_UNUSED);
+    fetch_sub_relaxed(&registry.live, 1);
     lock_take(&registry.lock);
     cache->next_unused = registry.unused;
     registry.unused = cache;

@@ -17,6 +17,9 @@ struct tcache *registry_next(struct tcache *cache);
 uint32_t registry_generation(void);
 // Caches taken up in this process: in a child of fork, by itself.
 uint32_t registry_starts(void);
+// Threads that have a cache now. In a child of fork those that vanished count until their caches are taken
+// over.
+uint32_t registry_live(void);
 void registry_after_fork(void);
 
 #endif

@@ -424,6 +424,13 @@ static bool fill_near(struct tcache *self, struct bin *bin, unsigned cls)
     return fill_from_spans(self, bin, cls, CENTRAL_NEAR);
 }
 
+// A thread that shares another one's span frees the objects away from home, and so hands each of them on; one
+// span for each thread that uses the class is worth more than the memory it takes.
+static bool fill_own(struct tcache *self, struct bin *bin, unsigned cls)
+{
+    return central_spans(cls) < registry_live() && fill_from_spans(self, bin, cls, CENTRAL_OWN);
+}
+
 static bool is_first_step(struct tcache *self, unsigned cls)
 {
     return self->capacity[cls] == 0 && self->first_steps[cls] < FIRST_STEPS && ++self->first_steps[cls] != 0;
@@ -443,7 +450,8 @@ void *tcache_refill(unsigned cls)
         bool loaded = is_first_step(self, cls)
                           ? false
                           : load_spare(self, bin, cls) || load_parked(self, bin, cls, CENTRAL_NEAR) ||
-                                fill_near(self, bin, cls) || load_parked(self, bin, cls, CENTRAL_ALL) ||
+                                fill_near(self, bin, cls) || fill_own(self, bin, cls) ||
+                                load_parked(self, bin, cls, CENTRAL_ALL) ||
                                 fill_from_spans(self, bin, cls, CENTRAL_ALL);
         p = loaded ? bin_pop(bin) : direct_take(cls, home_of(self));
     }

@@ -22,40 +22,78 @@ static void skip_other_kernels(void)
 
 TestSuite(huge, .init = skip_other_kernels);
 
-Test(huge, small_blocks_get_them_where_much_is_used)
+Test(huge, small_blocks_get_them_where_much_is_used_and_filled)
 {
     start("auto");
-    cr_assert_not(huge_pays(1, 0));
-    cr_assert_not(huge_pays(HUGE_PAGES - 1, USED_RANGES * HUGE_PAGES - 1));
-    cr_assert(huge_pays(1, USED_RANGES * HUGE_PAGES));
+    cr_assert_not(huge_pays(1, 0, true));
+    cr_assert_not(huge_pays(HUGE_PAGES - 1, USED_RANGES * HUGE_PAGES - 1, true));
+    cr_assert(huge_pays(1, USED_RANGES * HUGE_PAGES, true));
+    cr_assert_not(huge_pays(1, USED_RANGES * HUGE_PAGES, false));
+}
+
+// Ranges of a window of our own, all of whose kernel pages up to `filled` hold memory.
+static page_id range_filled(int number, size_t filled)
+{
+    char *start = (char *)page_map.base + ((size_t)number << HUGE_SHIFT);
+    memset(start, 1, filled * os_page_size());
+    return page_of(start);
+}
+
+Test(huge, the_range_before_the_last_tells_whether_ranges_are_filled)
+{
+    struct huge_history history = {0};
+    size_t all = ((size_t)1 << HUGE_SHIFT) / os_page_size();
+    start("auto");
+    page_map.base = (uintptr_t)os_reserve((size_t)8 << HUGE_SHIFT, (size_t)1 << HUGE_SHIFT);
+    page_map.pages = 8 * HUGE_PAGES;
+    cr_assert(os_commit((void *)page_map.base, (size_t)8 << HUGE_SHIFT));
+    cr_assert_not(huge_is_dense(&history), "nothing is known");
+    huge_note_small(&history, range_filled(0, all - all / FILLED_PARTS));
+    cr_assert_not(huge_is_dense(&history), "the last one is only being filled");
+    huge_note_small(&history, range_filled(1, all - all / FILLED_PARTS - 1));
+    cr_assert(huge_is_dense(&history));
+    cr_assert(huge_is_dense(&history), "it is looked at once");
+    huge_note_small(&history, range_filled(2, all));
+    cr_assert_not(huge_is_dense(&history), "a page is missing");
+    huge_note_small(&history, range_filled(3, 0));
+    cr_assert(huge_is_dense(&history));
+}
+
+Test(huge, one_range_in_some_is_spared)
+{
+    struct huge_history history = {0};
+    int spared = 0;
+    for (int i = 0; i < 10 * SPARED; i++)
+        spared += huge_spares(&history);
+    cr_assert_eq(spared, 10);
 }
 
 Test(huge, large_blocks_get_them_when_others_were_filled)
 {
     start("auto");
-    cr_assert_not(huge_pays(HUGE_PAGES, UINT64_C(1) << 40));
+    cr_assert_not(huge_pays(HUGE_PAGES, UINT64_C(1) << 40, true));
     for (int i = 0; i < FILLED_TRUSTED; i++) {
-        cr_assert_not(huge_pays(HUGE_PAGES, UINT64_C(1) << 40));
+        cr_assert_not(huge_pays(HUGE_PAGES, UINT64_C(1) << 40, true));
         huge_learn(true);
     }
-    cr_assert(huge_pays(HUGE_PAGES, 0));
+    cr_assert(huge_pays(HUGE_PAGES, 0, false));
     huge_learn(true);
     huge_learn(false);
-    cr_assert_not(huge_pays(HUGE_PAGES, 0));
+    cr_assert_not(huge_pays(HUGE_PAGES, 0, false));
     huge_learn(true);
-    cr_assert_not(huge_pays(HUGE_PAGES, 0));
+    cr_assert_not(huge_pays(HUGE_PAGES, 0, false));
 }
 
 Test(huge, always_and_never)
 {
     start("always");
-    cr_assert(huge_pays(1, 0));
-    cr_assert(huge_pays(HUGE_PAGES, 0));
+    cr_assert(huge_pays(1, 0, false));
+    cr_assert(huge_pays(HUGE_PAGES, 0, false));
     start("never");
     for (int i = 0; i < FILLED_TRUSTED; i++)
         huge_learn(true);
-    cr_assert_not(huge_pays(1, UINT64_C(1) << 40));
-    cr_assert_not(huge_pays(HUGE_PAGES, 0));
+    cr_assert_not(huge_pays(1, UINT64_C(1) << 40, true));
+    cr_assert_not(huge_pays(HUGE_PAGES, 0, false));
 }
 
 Test(huge, blocks_below_a_range_teach_nothing)

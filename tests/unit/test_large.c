@@ -141,14 +141,14 @@ Test(large, blocks_that_were_filled_earn_huge_pages)
     skip_other_kernels();
     char *blocks[4];
     for (int i = 0; i < 3; i++) {
-        cr_assert_not(huge_pays(HUGE_PAGES, 0));
+        cr_assert_not(huge_pays(HUGE_PAGES, 0, false));
         blocks[i] = make(BLOCK, 1);
         memset(blocks[i], 1, BLOCK);
     }
-    cr_assert(huge_pays(HUGE_PAGES, 0), "each looks at the one before");
+    cr_assert(huge_pays(HUGE_PAGES, 0, false), "each looks at the one before");
     for (int i = 0; i < 3; i++)
         large_free(page_of(blocks[i]));
-    cr_assert(huge_pays(HUGE_PAGES, 0));
+    cr_assert(huge_pays(HUGE_PAGES, 0, false));
 }
 
 Test(large, a_block_that_was_written_at_its_ends_alone_takes_the_trust_away)
@@ -157,10 +157,10 @@ Test(large, a_block_that_was_written_at_its_ends_alone_takes_the_trust_away)
     char *sparse = make(BLOCK, 1);
     huge_learn(true);
     huge_learn(true);
-    cr_assert(huge_pays(HUGE_PAGES, 0));
+    cr_assert(huge_pays(HUGE_PAGES, 0, false));
     sparse[0] = sparse[BLOCK - 1] = 1;
     large_free(page_of(sparse));
-    cr_assert_not(huge_pays(HUGE_PAGES, 0));
+    cr_assert_not(huge_pays(HUGE_PAGES, 0, false));
 }
 
 Test(large, a_block_of_used_memory_teaches_nothing)
@@ -169,9 +169,9 @@ Test(large, a_block_of_used_memory_teaches_nothing)
     char *p = make(BLOCK, 1);
     memset(p, 1, BLOCK);
     large_free(page_of(p));
-    cr_assert_not(huge_pays(HUGE_PAGES, 0), "one is not enough");
+    cr_assert_not(huge_pays(HUGE_PAGES, 0, false), "one is not enough");
     p = large_alloc_recent(BLOCK);
     cr_assert_not_null(p);
     large_free(page_of(p));
-    cr_assert_not(huge_pays(HUGE_PAGES, 0), "the same one again");
+    cr_assert_not(huge_pays(HUGE_PAGES, 0, false), "the same one again");
 }

@@ -1174,6 +1174,7 @@ static struct zone *fill_until_huge(page_id *last)
         *last = take(1, PAGE_SIZE);
         if (load_relaxed(&zone_of_page(*last)->huge) != 0)
             return zone_of_page(*last);
+        memset(bytes_of(*last), 1, PAGE_SIZE);
     }
     return NULL;
 }
@@ -1184,7 +1185,7 @@ static void skip_other_kernels(void)
         cr_skip("the kernel's huge pages are not of 2 MiB");
 }
 
-Test(page_heap, new_ranges_of_a_heap_in_much_use_are_huge)
+Test(page_heap, new_ranges_of_a_heap_in_much_use_are_huge_where_others_were_filled)
 {
     page_id last;
     skip_other_kernels();
@@ -1196,6 +1197,13 @@ Test(page_heap, new_ranges_of_a_heap_in_much_use_are_huge)
     page_id next = take(1, PAGE_SIZE);
     cr_assert_eq(next.n, last.n + 1, "and serves the next blocks");
     check();
+}
+
+Test(page_heap, new_ranges_are_small_where_others_stayed_empty)
+{
+    skip_other_kernels();
+    for (size_t i = 0; i < 4 * ZONE_PAGES; i++)
+        cr_assert_eq(load_relaxed(&zone_of_page(take(1, PAGE_SIZE))->huge), 0u);
 }
 
 Test(page_heap, a_huge_range_that_is_purged_in_part_gets_small_pages)
