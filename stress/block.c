@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <tarn/tarn.h>
@@ -12,6 +13,15 @@
 #define WHOLE_BYTES ((size_t)4 << 20)
 #define END_BYTES ((size_t)64 << 10)
 #define LARGE_ABOVE ((size_t)64 << 10) // the largest size class
+
+static atomic_bool failure_allowed; // relaxed: makers meet when it changes
+
+void block_allow_failure(bool allowed)
+{
+    atomic_store_explicit(&failure_allowed, allowed, memory_order_relaxed);
+}
+
+static bool may_fail(void) { return atomic_load_explicit(&failure_allowed, memory_order_relaxed); }
 
 void fault(const char *format, ...)
 {
@@ -33,8 +43,9 @@ void maker_absorb(struct maker *self, struct maker *other)
 {
     self->held_bytes += other->held_bytes;
     self->operations += other->operations;
+    self->refused += other->refused;
     other->held_bytes = 0;
-    other->operations = 0;
+    other->operations = other->refused = 0;
 }
 
 // --- The pattern.
@@ -120,27 +131,37 @@ static size_t most_held(const struct block *block)
     return most <= LARGE_ABOVE ? most : most + most / 8;
 }
 
-static void *checked(struct maker *maker, struct block *block)
+static void check(struct maker *maker, const struct block *block)
 {
     size_t holds = tarn_usable_size(block->p), most = most_held(block);
-    if (block->p == NULL)
-        fault("no memory for %zu bytes at a multiple of %zu", block->size, block->align);
+    if (errno != 0)
+        fault("errno is %d though there was memory for %zu bytes", errno, block->size);
     if (((uintptr_t)block->p & (block->align - 1)) != 0)
         fault("%p is no multiple of %zu", (void *)block->p, block->align);
     if (holds < block->size)
         fault("%p holds %zu bytes instead of %zu", (void *)block->p, holds, block->size);
-    if (is_sized(block) && holds > most)
+    // realloc keeps the larger block where there is no memory for a smaller one
+    if (is_sized(block) && holds > most && !(block->kind == BLOCK_RESIZED && may_fail()))
         fault("%p holds %zu bytes for %zu, which is more than %zu", (void *)block->p, holds, block->size,
               most);
     maker->held_bytes += (int64_t)holds;
     maker->operations++;
-    return block->p;
+}
+
+static bool is_refused(struct maker *maker, const void *p, size_t align, size_t size)
+{
+    if (p == NULL && (!may_fail() || errno != ENOMEM))
+        fault("no memory for %zu bytes at a multiple of %zu, errno is %d", size, align, errno);
+    maker->refused += p == NULL;
+    return p == NULL;
 }
 
 static struct block finish(struct maker *maker, void *p, size_t align, size_t size, enum block_kind kind)
 {
     struct block block = {.p = p, .size = size, .align = align, .kind = kind, .id = maker->next_id++};
-    checked(maker, &block);
+    if (is_refused(maker, p, align, size))
+        return (struct block){0};
+    check(maker, &block);
     block_rewrite(maker, &block);
     return block;
 }
@@ -155,8 +176,15 @@ static struct block make_zeroed(struct maker *maker, size_t size)
     return finish(maker, p, 16, count * each, BLOCK_SIZED);
 }
 
+struct block block_make_by(struct maker *maker, void *(*make)(size_t size), size_t size)
+{
+    errno = 0;
+    return finish(maker, make(size), 16, size, BLOCK_SIZED);
+}
+
 struct block block_make(struct maker *maker, size_t size)
 {
+    errno = 0;
     switch (rng_below(&maker->rng, 16)) {
     case 0:
         return make_zeroed(maker, size);
@@ -176,8 +204,9 @@ static struct block make_posix(struct maker *maker, size_t align, size_t size)
     void *p = NULL;
     align = align < sizeof(void *) ? sizeof(void *) : align;
     int error = tarn_posix_memalign(&p, align, size);
-    if (error != 0)
-        fault("posix_memalign of %zu bytes at a multiple of %zu: %s", size, align, strerror(error));
+    if (errno != 0 || (error != 0) != (p == NULL))
+        fault("posix_memalign gave %p, errno %d and %d", p, errno, error);
+    errno = error;
     return finish(maker, p, align, size, BLOCK_PLAIN);
 }
 
@@ -189,6 +218,7 @@ static struct block make_whole_pages(struct maker *maker, size_t size)
 
 struct block block_make_aligned(struct maker *maker, size_t align, size_t size)
 {
+    errno = 0;
     switch (rng_below(&maker->rng, 16)) {
     case 0:
         return finish(maker, tarn_valloc(size), (size_t)sysconf(_SC_PAGESIZE), size, BLOCK_PLAIN);
@@ -220,11 +250,17 @@ void block_resize(struct maker *maker, struct block *block, size_t size)
 {
     size = size == 0 ? 1 : size; // 0 would end the block's life
     block_verify(maker, block);
-    maker->held_bytes -= (int64_t)tarn_usable_size(block->p);
+    int64_t held = (int64_t)tarn_usable_size(block->p);
     struct block moved = *block;
+    errno = 0;
     moved.p = resized(maker, block, size);
+    if (size > block->size && is_refused(maker, moved.p, 16, size)) {
+        block_verify(maker, block);
+        return;
+    }
     if (moved.p == NULL)
-        fault("no memory to change %zu bytes at %p to %zu", block->size, (void *)block->p, size);
+        fault("realloc of %zu bytes to %zu gave NULL", block->size, size);
+    maker->held_bytes -= held;
     for_parts(verify_part, maker->seed, &moved, size < block->size ? size : block->size);
     *block = finish(maker, moved.p, 16, size, BLOCK_RESIZED);
 }

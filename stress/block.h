@@ -25,12 +25,16 @@ struct maker {
     struct rng rng;
     uint64_t seed, next_id;
     int64_t held_bytes; // in whole slots and pages; below zero in a thread that ends more than it makes
-    uint64_t operations;
+    uint64_t operations, refused; // refused: there was no memory, and there may have been none
 };
 
 void maker_init(struct maker *self, uint64_t seed, uint64_t number);
 // Adds what `other` counted, and forgets it there.
 void maker_absorb(struct maker *self, struct maker *other);
+
+// Whether there may be no memory: then a block is not made (p is NULL), or keeps its size and content.
+// Changed while all makers stand still.
+void block_allow_failure(bool allowed);
 
 // 0 to 4 MiB, mostly small.
 size_t block_random_size(struct rng *rng);
@@ -39,6 +43,8 @@ struct block block_make(struct maker *maker, size_t size);
 struct block block_make_aligned(struct maker *maker, size_t align, size_t size);
 void block_resize(struct maker *maker, struct block *block, size_t size);
 void block_verify(const struct maker *maker, const struct block *block);
+// By another function that does what malloc does.
+struct block block_make_by(struct maker *maker, void *(*make)(size_t size), size_t size);
 // Writes the pattern anew, after the program used the block for something else.
 void block_rewrite(const struct maker *maker, const struct block *block);
 // By any of the free functions that suit the block.

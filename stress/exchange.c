@@ -61,15 +61,14 @@ static struct parcel *take_single(struct mailbox *self)
     return atomic_exchange_explicit(&self->single, NULL, memory_order_acquire);
 }
 
-// The parcel's own record lies in the block that it describes, over the pattern.
+// The parcel's own record lies in the block that it describes, over the pattern. NULL if that got too small.
 static struct parcel *parcel_make(struct maker *maker)
 {
     struct block self = block_make(maker, sizeof(struct parcel));
     struct parcel *parcel = (void *)self.p;
-    while (self.size < sizeof *parcel) { // made of a count that does not divide the size
+    if (self.size < sizeof *parcel) { // made of a count that does not divide the size, or not made
         block_end(maker, &self);
-        self = block_make(maker, sizeof *parcel);
-        parcel = (void *)self.p;
+        return NULL;
     }
     parcel->self = self;
     parcel->content = block_make(maker, block_random_size(&maker->rng));
@@ -87,6 +86,8 @@ static void parcel_end(struct maker *maker, struct parcel *parcel)
 static void send(struct maker *maker)
 {
     struct parcel *parcel = parcel_make(maker);
+    if (parcel == NULL)
+        return;
     for (unsigned i = 0; i < TRIES; i++) {
         struct mailbox *box = &mailboxes[rng_below(&maker->rng, MAILBOXES)];
         if (rng_one_in(&maker->rng, 2) ? put_single(box, parcel) : put_on_shelf(box, parcel))

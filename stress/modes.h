@@ -12,6 +12,7 @@
 struct worker {
     struct maker maker;
     unsigned number, count; // which of how many
+    unsigned children;      // of fork, that ended well
     struct block blocks[WORKER_BLOCKS];
     struct block large[WORKER_LARGE_BLOCKS];
 };
@@ -28,6 +29,12 @@ void step_threads(struct worker *self);
 void step_realloc(struct worker *self);
 // Blocks beyond the size classes, up to some that are larger than a zone of the heap.
 void step_large(struct worker *self);
+// A child of fork that uses the heap and ends.
+void step_fork(struct worker *self);
+// The same from a signal handler that interrupts the allocator, often.
+void step_signals(struct worker *self);
+// A thread that loads a shared object, lets it allocate, and closes it.
+void step_loading(struct worker *self);
 
 // What a program may call at any time beside allocating: statistics, options, collecting.
 void call_the_rest(struct rng *rng);
@@ -36,6 +43,7 @@ void mailboxes_init(void);
 // Ends what still lies in the mailboxes.
 void mailboxes_clear(struct maker *maker);
 void threads_init(void);
+void children_init(void);
 void worker_clear(struct worker *self);
 
 #endif

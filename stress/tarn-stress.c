@@ -3,6 +3,7 @@
 // meet, and while they stand still one looks at every invariant and compares the statistics with what is
 // held.
 #include "modes.h"
+#include "weather.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,25 +16,42 @@
 
 #define MAX_THREADS 256
 
+#define CHANGING WEATHERS // fair for two periods of four
+
 static const struct mode {
     const char *name;
     step_function *step; // NULL: any of the others, each with its weight
     unsigned weight;     // low for slow steps
+    unsigned weather;    // enum weather, or CHANGING
     const char *text;
 } modes[] = {
-    {"churn", step_churn, 60, "random operations on an own set of blocks"},
-    {"exchange", step_exchange, 60, "producers and consumers; every block is freed by another thread"},
-    {"threads", step_threads, 1, "threads that live briefly and leave blocks behind"},
-    {"realloc", step_realloc, 60, "blocks that grow and shrink, also from aligned ones"},
-    {"large", step_large, 2, "blocks beyond the size classes"},
-    {"everything", NULL, 0, "all of the above, mixed (the default)"},
+    {"churn", step_churn, 3000, WEATHER_FAIR, "random operations on an own set of blocks"},
+    {"exchange", step_exchange, 3000, WEATHER_FAIR,
+     "producers and consumers; every block is freed by another thread"},
+    {"threads", step_threads, 50, WEATHER_FAIR, "threads that live briefly and leave blocks behind"},
+    {"realloc", step_realloc, 3000, WEATHER_FAIR, "blocks that grow and shrink, also from aligned ones"},
+    {"large", step_large, 100, WEATHER_FAIR, "blocks beyond the size classes"},
+    {"fork", step_fork, 1, WEATHER_FAIR, "children of fork that allocate, free, start threads, exit or exec"},
+    {"signals", step_signals, 1, WEATHER_FAIR, "signal handlers that interrupt the allocator and fork"},
+    {"dlopen", step_loading, 50, WEATHER_FAIR, "shared objects that allocate and are closed"},
+    {"limit", NULL, 0, WEATHER_LIMITS,
+     "all of the above under a bound on the heap that changes all the time"},
+    {"faults", NULL, 0, WEATHER_FAULTS, "all of the above while the kernel refuses memory at random"},
+    {"everything", NULL, 0, CHANGING, "all of the above, mixed (the default)"},
 };
 
+static const struct tier {
+    const char *name;
+    unsigned seconds;
+} tiers[] = {{"short", 30}, {"5m", 300}, {"1h", 3600}, {"8h", 28800}};
+
+enum { TIERS = sizeof tiers / sizeof tiers[0] };
 enum { MODES = sizeof modes / sizeof modes[0] };
 
 static struct {
     const struct mode *mode;
     unsigned seconds, threads;
+    uint64_t steps; // of each worker from meeting to meeting; 0: a second
     uint64_t seed;
     struct worker *workers;
     pthread_barrier_t arrived, checked;
@@ -102,12 +120,25 @@ static void check_heap(int64_t held)
               (long long)sum_of_parts());
 }
 
+// In a long run a line for each minute.
 static void print_progress(unsigned meeting, uint64_t operations)
 {
+    if (meeting > 60 && meeting % 60 != 0)
+        return;
     printf("%4u s  %9.3f million operations  live %7.1f MiB  mapped %7.1f MiB  resident %7.1f MiB\n", meeting,
            (double)operations / 1e6, (double)number("live_bytes") / 1048576,
            (double)number("mapped_bytes") / 1048576, (double)number("rss_bytes") / 1048576);
     fflush(stdout);
+}
+
+static enum weather weather_after(unsigned meeting)
+{
+    if (meeting == run.seconds)
+        return WEATHER_FAIR;
+    if (run.mode->weather != CHANGING)
+        return (enum weather)run.mode->weather;
+    uint64_t pick = rng_mix(run.seed ^ rng_mix(meeting)) % (WEATHERS + 1);
+    return pick == WEATHERS ? WEATHER_FAIR : (enum weather)pick;
 }
 
 // Each takes its turn, since validation looks into the caller's thread cache.
@@ -118,6 +149,7 @@ static void meet(unsigned meeting, unsigned who)
         uint64_t operations = 0;
         check_heap(held_by_all(&operations));
         print_progress(meeting, operations);
+        weather_set(weather_after(meeting));
     }
     pthread_barrier_wait(&run.checked);
 }
@@ -141,17 +173,24 @@ static void step_any(struct worker *self)
     mode->step(self);
 }
 
+static bool is_meeting(uint64_t steps, uint64_t met)
+{
+    return run.steps != 0 ? steps == (met + 1) * run.steps
+                          : atomic_load_explicit(&run.meetings, memory_order_relaxed) != met;
+}
+
 static void *work(void *arg)
 {
     struct worker *self = arg;
     step_function *step = run.mode->step == NULL ? step_any : run.mode->step;
-    for (unsigned met = 0;;) {
-        if (atomic_load_explicit(&run.meetings, memory_order_relaxed) != met) {
-            meet(++met, self->number);
+    for (uint64_t steps = 0, met = 0;; steps++) {
+        if (is_meeting(steps, met)) {
+            meet((unsigned)++met, self->number);
             if (met == run.seconds)
                 break;
         }
         step(self);
+        weather_step(&self->maker.rng);
         if (rng_one_in(&self->maker.rng, 2000))
             call_the_rest(&self->maker.rng);
     }
@@ -162,7 +201,8 @@ static void *work(void *arg)
 static void call_meetings(void)
 {
     for (unsigned meeting = 1; meeting <= run.seconds; meeting++) {
-        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+        if (run.steps == 0)
+            nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
         atomic_store_explicit(&run.meetings, meeting, memory_order_relaxed);
         meet(meeting, run.threads);
     }
@@ -186,6 +226,7 @@ static void run_all(void)
     pthread_t threads[MAX_THREADS];
     struct maker rest;
     maker_init(&rest, run.seed, run.threads);
+    weather_set(weather_after(0));
     for (unsigned i = 0; i < run.threads; i++) {
         run.workers[i].number = i;
         run.workers[i].count = run.threads;
@@ -196,11 +237,15 @@ static void run_all(void)
     call_meetings();
     for (unsigned i = 0; i < run.threads; i++)
         pthread_join(threads[i], NULL);
-    for (unsigned i = 0; i < run.threads; i++)
+    unsigned children = 0;
+    for (unsigned i = 0; i < run.threads; i++) {
         maker_absorb(&rest, &run.workers[i].maker);
+        children += run.workers[i].children;
+    }
     mailboxes_clear(&rest);
     check_nothing_is_left(&rest);
-    printf("done: %.3f million operations, nothing wrong\n", (double)rest.operations / 1e6);
+    printf("done: %.3f million operations, %llu refused, %u children, nothing wrong\n",
+           (double)rest.operations / 1e6, (unsigned long long)rest.refused, children);
 }
 
 // --- A mistake on purpose: one thread uses a block while another one, who got it by a relaxed store, uses it
@@ -235,9 +280,11 @@ static void plant_race(void)
 
 static _Noreturn void usage(void)
 {
-    fprintf(stderr, "usage: tarn-stress [MODE] [--seconds N] [--threads T] [--seed S]\n"
-                    "       tarn-stress --plant-race   (makes a mistake for ThreadSanitizer to find)\n\n"
-                    "modes:\n");
+    fprintf(stderr,
+            "usage: tarn-stress [MODE] [--seconds N | --tier short|5m|1h|8h] [--threads T] [--seed S] "
+            "[--steps N]\n"
+            "       tarn-stress --plant-race   (makes a mistake for ThreadSanitizer to find)\n\n"
+            "--steps: the threads meet after so many steps of each, instead of after a second\n\nmodes:\n");
     for (size_t i = 0; i < MODES; i++)
         fprintf(stderr, "  %-12s %s\n", modes[i].name, modes[i].text);
     exit(2);
@@ -250,6 +297,14 @@ static void choose_mode(const char *name)
             run.mode = &modes[i];
             return;
         }
+    usage();
+}
+
+static unsigned tier_seconds(const char *name)
+{
+    for (size_t i = 0; name != NULL && i < TIERS; i++)
+        if (strcmp(tiers[i].name, name) == 0)
+            return tiers[i].seconds;
     usage();
 }
 
@@ -273,6 +328,10 @@ static void parse(char **arguments)
             choose_mode(*arguments);
         else if (strcmp(*arguments, "--seconds") == 0)
             run.seconds = (unsigned)parse_number(*++arguments, 1, 1000000);
+        else if (strcmp(*arguments, "--tier") == 0)
+            run.seconds = tier_seconds(*++arguments);
+        else if (strcmp(*arguments, "--steps") == 0)
+            run.steps = parse_number(*++arguments, 1, UINT32_MAX);
         else if (strcmp(*arguments, "--threads") == 0)
             run.threads = (unsigned)parse_number(*++arguments, 1, MAX_THREADS);
         else if (strcmp(*arguments, "--seed") == 0)
@@ -280,6 +339,17 @@ static void parse(char **arguments)
         else
             usage();
     }
+}
+
+// What repeats the run.
+static void print_command(void)
+{
+    printf("tarn-stress %s --seconds %u --threads %u --seed %llu", run.mode->name, run.seconds, run.threads,
+           (unsigned long long)run.seed);
+    if (run.steps != 0)
+        printf(" --steps %llu", (unsigned long long)run.steps);
+    puts("");
+    fflush(stdout);
 }
 
 int main(int argc, char **argv)
@@ -293,13 +363,12 @@ int main(int argc, char **argv)
     run.workers = calloc(run.threads, sizeof *run.workers);
     if (run.workers == NULL)
         fault("no memory for %u threads", run.threads);
-    printf("tarn-stress %s --seconds %u --threads %u --seed %llu\n", run.mode->name, run.seconds, run.threads,
-           (unsigned long long)run.seed);
-    fflush(stdout);
+    print_command();
     pthread_barrier_init(&run.arrived, NULL, run.threads + 1);
     pthread_barrier_init(&run.checked, NULL, run.threads + 1);
     mailboxes_init();
     threads_init();
+    children_init();
     run_all();
     free(run.workers);
     return 0;

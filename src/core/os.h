@@ -63,6 +63,8 @@ void os_close(int fd);
 
 // Fault injection: the n-th call from now (n >= 1) that may fail does fail, once; 0 disarms.
 void os_fail_nth(uint32_t n);
+// The n-th and those after it, `length` of them.
+void os_fail_run(uint32_t n, uint32_t length);
 // Calls that may fail, since the last os_fail_nth.
 uint32_t os_fallible_calls(void);
 

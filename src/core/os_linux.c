@@ -21,21 +21,26 @@
 #endif
 
 // Relaxed everywhere: a test arms it before it starts what it wants to fail.
-static atomic_u32 fail_countdown;
+static atomic_u32 fail_countdown; // calls up to the last one that fails
+static atomic_u32 fail_length;
 static atomic_u32 fallible_calls;
 
-void os_fail_nth(uint32_t n)
+void os_fail_run(uint32_t n, uint32_t length)
 {
-    store_relaxed(&fail_countdown, n);
+    store_relaxed(&fail_length, length);
+    store_relaxed(&fail_countdown, n == 0 ? 0 : n + length - 1);
     store_relaxed(&fallible_calls, 0);
 }
+
+void os_fail_nth(uint32_t n) { os_fail_run(n, 1); }
 
 uint32_t os_fallible_calls(void) { return load_relaxed(&fallible_calls); }
 
 static bool injected_fault(void)
 {
     fetch_add_relaxed(&fallible_calls, 1);
-    return load_relaxed(&fail_countdown) != 0 && fetch_sub_relaxed(&fail_countdown, 1) == 1;
+    return load_relaxed(&fail_countdown) != 0 &&
+           fetch_sub_relaxed(&fail_countdown, 1) <= load_relaxed(&fail_length);
 }
 
 static void *map(void *hint, size_t size, int protection, int more_flags)

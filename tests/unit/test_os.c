@@ -396,6 +396,17 @@ Test(os, the_nth_call_fails_and_calls_are_counted)
         cr_assert(os_commit(address, MIB));
 }
 
+Test(os, a_run_of_calls_fails)
+{
+    void *address = os_reserve(MIB, MIB);
+    os_fail_run(3, 4);
+    for (uint32_t i = 1; i <= 10; i++)
+        cr_assert_eq(os_commit(address, MIB), i < 3 || i > 6);
+    os_fail_run(1, 5);
+    os_fail_run(0, 5);
+    cr_assert(os_commit(address, MIB));
+}
+
 Test(os, giving_back_cannot_fail)
 {
     char *p = os_map(2 * MIB);
