@@ -45,7 +45,7 @@ static void print_all(void)
 
 // --- The second reading: 0, EINVAL or ERANGE.
 
-enum type { SIZE, COUNT, MS, BOOL, TEXT };
+enum type { SIZE, LIMIT, COUNT, MS, BOOL, TEXT };
 
 static int read_number(enum type type, const char *text, int64_t min, int64_t max, int64_t *number)
 {
@@ -55,7 +55,7 @@ static int read_number(enum type type, const char *text, int64_t min, int64_t ma
     double value = 0; // exact up to 2^53, and whatever lies above is out of every range
     for (const char *c = digits; c < end; c++)
         value = value * 10 + (*c - '0');
-    if (end != digits && type == SIZE && *end != '\0' && strchr(units, *end | 32) != NULL)
+    if (end != digits && (type == SIZE || type == LIMIT) && *end != '\0' && strchr(units, *end | 32) != NULL)
         for (const char *unit = strchr(units, *end++ | 32); unit >= units; unit--)
             value *= 1024;
     if (end == digits || *end != '\0')
@@ -65,6 +65,20 @@ static int read_number(enum type type, const char *text, int64_t min, int64_t ma
         return ERANGE;
     *number = (int64_t)value;
     return 0;
+}
+
+static int read_limit(const char *text, int64_t min, int64_t max, int64_t *number)
+{
+    if (strcasecmp(text, "auto") == 0) {
+        *number = LIMIT_AUTO;
+        return 0;
+    }
+    const char *first = text + strspn(text, "0"), *end = first + strspn(first, "0123456789");
+    if (end == text || strcmp(end, "%") != 0)
+        return read_number(LIMIT, text, min, max, number);
+    int percent = end - first > 3 ? 101 : atoi(first);
+    *number = -percent;
+    return percent >= 1 && percent <= 100 ? 0 : ERANGE;
 }
 
 static int read_bool(const char *text, int64_t *number)
@@ -97,6 +111,8 @@ static int read_value(enum type type, const char *text, int64_t min, int64_t max
 {
     if (type == TEXT)
         return read_text(text, forms);
+    if (type == LIMIT)
+        return read_limit(text, min, max, number);
     return type == BOOL ? read_bool(text, number) : read_number(type, text, min, max, number);
 }
 
@@ -138,18 +154,21 @@ static void load(void)
 }
 
 #define FIELD_IS_SIZE(field, number, text) (load_relaxed(&options.field) == (size_t)(number))
+#define FIELD_IS_LIMIT FIELD_IS_MS
 #define FIELD_IS_COUNT(field, number, text) (load_relaxed(&options.field) == (uint32_t)(number))
 #define FIELD_IS_MS(field, number, text) (load_relaxed(&options.field) == (number))
 #define FIELD_IS_BOOL(field, number, text) (load_relaxed(&options.field) == ((number) != 0))
 #define FIELD_IS_TEXT(field, number, text) (strcmp(load_relaxed(&options.field), text) == 0)
 #define INITIAL_NUMBER(initial) (initial), ""
 #define INITIAL_SIZE INITIAL_NUMBER
+#define INITIAL_LIMIT INITIAL_NUMBER
 #define INITIAL_COUNT INITIAL_NUMBER
 #define INITIAL_MS INITIAL_NUMBER
 #define INITIAL_BOOL INITIAL_NUMBER
 #define INITIAL_TEXT(initial) 0, initial
 #define BOUNDS_NUMBER(min, max) (min), (max), ""
 #define BOUNDS_SIZE BOUNDS_NUMBER
+#define BOUNDS_LIMIT BOUNDS_NUMBER
 #define BOUNDS_COUNT BOUNDS_NUMBER
 #define BOUNDS_MS BOUNDS_NUMBER
 #define BOUNDS_BOOL BOUNDS_NUMBER

@@ -88,6 +88,28 @@ TARN_API int tarn_option_set(const char *name, const char *value) TARN_NOTHROW;
 // Returns the bytes that went to the kernel.
 TARN_API size_t tarn_collect(void) TARN_NOTHROW;
 
+// --- Limits on memory: TARN_LIMIT_SOFT and TARN_LIMIT_HARD (docs/limits.md).
+
+enum tarn_limit { TARN_LIMIT_SOFT, TARN_LIMIT_HARD };
+
+// `bytes` is what the heap held at that moment.
+typedef void tarn_limit_callback(enum tarn_limit limit, size_t bytes, void *arg);
+
+// Has `callback` called when the heap has grown above the soft limit, or has given back all it could and
+// still has no room below the hard one; NULL ends that. Once for each crossing: again only after the heap had
+// fallen a 16th below the limit. It is called in the thread whose request crossed the limit, at the end of
+// malloc, free or their kin, so it may allocate and free; no second call begins before it returns. It must
+// return (no longjmp, no exception), and must not wait for a lock that a caller of malloc or free may hold.
+// After tarn_limit_set_callback has returned, the one before is not running any more, unless it is the
+// caller; so the caller holds no lock that the callback takes.
+TARN_API void tarn_limit_set_callback(tarn_limit_callback *callback, void *arg) TARN_NOTHROW;
+
+// A descriptor, an eventfd, that becomes readable at the same moments; for poll and the like. It is made at
+// the first call, one for each limit, is the library's to close, and does not survive exec. A child of fork
+// shares it with its parent without writing to it; it gets one of its own here. On failure the result is -1
+// and errno is EINVAL (no such limit), EMFILE, ENFILE or ENOMEM.
+TARN_API int tarn_limit_event_fd(enum tarn_limit limit) TARN_NOTHROW;
+
 // --- Looking inside.
 
 enum tarn_stats_format { TARN_STATS_TEXT, TARN_STATS_JSON };

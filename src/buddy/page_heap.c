@@ -6,6 +6,7 @@
 #include "buddy/zone_table.h"
 #include "core/decay.h"
 #include "core/intake.h"
+#include "core/limit.h"
 #include "core/lock.h"
 #include "core/meta.h"
 #include "core/options.h"
@@ -18,6 +19,7 @@
 #define MUCH_SHARE 2
 #define EXCHANGE_LEAST ((1 << 20) >> PAGE_SHIFT)
 #define GIVES_PER_CLOCK 32 // of recent blocks: reading the clock costs as much as the rest
+#define RELIEF_MS 10       // at the least between two times that memory goes back above the soft limit
 
 // A block on its way home to a stripe whose lock was held; it lies in the descriptor of the block's first
 // page.
@@ -52,6 +54,8 @@ static struct {
     atomic_u64 purge_calls;
     struct decay_clock clock;
     atomic_u32 exchanged; // relaxed: where exchange_dirty goes on
+    atomic_u32 relieved;  // relaxed: the same for relieve
+    atomic_u64 relief_ms; // relaxed: when memory went back last above the soft limit
 } heap;
 
 static uint32_t stripes_wanted(void)
@@ -183,16 +187,20 @@ static void stripe_leave(struct stripe *self)
 }
 
 // The zone with the smallest largest block that fits: this fills full zones up and leaves empty ones whole.
-static page_id stripe_take_locked(struct stripe *self, size_t n, size_t align, bool *clean)
+// *fresh grows by the pages of it that hold no memory.
+static page_id stripe_take_locked(struct stripe *self, size_t n, size_t align, size_t *fresh)
 {
+    bool clean;
     uint32_t fitting = load_relaxed(&self->occupied) >> buddy_order(n, align);
     if (fitting == 0)
         return NO_PAGE;
     struct zone *zone = self->buckets[bits_lowest(fitting) + buddy_order(n, align)];
     uint32_t dirty_before = zone->dirty_pages;
-    size_t page = zone_take(zone, n, align, clean);
+    size_t page = zone_take(zone, n, align, &clean);
+    size_t dirty = dirty_before - zone->dirty_pages;
     self->used += n;
-    self->dirty -= dirty_before - zone->dirty_pages;
+    self->dirty -= dirty;
+    *fresh += n - dirty;
     relist(self, zone);
     return (page_id){zone_first_page(zone->id).n + (uint32_t)page};
 }
@@ -209,7 +217,7 @@ static bool stripe_has_room(struct stripe *self, size_t n, size_t align)
     return load_relaxed(&self->occupied) >> buddy_order(n, align) != 0;
 }
 
-static page_id take_from_stripe(struct stripe *self, size_t n, size_t align, bool *clean, bool wait)
+static page_id take_from_stripe(struct stripe *self, size_t n, size_t align, size_t *fresh, bool wait)
 {
     if (!stripe_has_room(self, n, align))
         return NO_PAGE;
@@ -217,18 +225,18 @@ static page_id take_from_stripe(struct stripe *self, size_t n, size_t align, boo
         lock_take(&self->lock);
     else if (!lock_try(&self->lock))
         return NO_PAGE;
-    page_id page = stripe_take_locked(self, n, align, clean);
+    page_id page = stripe_take_locked(self, n, align, fresh);
     stripe_leave(self);
     return page;
 }
 
-static page_id take_from_any(size_t n, size_t align, bool *clean, bool wait)
+static page_id take_from_any(size_t n, size_t align, size_t *fresh, bool wait)
 {
     page_id page = NO_PAGE;
     struct stripe *first = local_stripe(0);
     for (uint32_t i = 0; i < heap.stripe_count && page.n == NO_PAGE.n; i++)
         page = take_from_stripe(&heap.stripes[(uint32_t)(first - heap.stripes + i) % heap.stripe_count], n,
-                                align, clean, wait);
+                                align, fresh, wait);
     return page;
 }
 
@@ -242,16 +250,16 @@ static struct stripe *enter_for_new_zone(void)
     return self;
 }
 
-static page_id take_from_new_zone(size_t n, size_t align, bool *clean)
+static page_id take_from_new_zone(size_t n, size_t align, size_t *fresh)
 {
     zone_id id = zone_table_take(1, 1);
     if (id.n == NO_ZONE.n)
         return NO_PAGE;
     struct stripe *self = enter_for_new_zone();
-    page_id page = stripe_take_locked(self, n, align, clean);
+    page_id page = stripe_take_locked(self, n, align, fresh);
     if (page.n == NO_PAGE.n) {
         stripe_adopt_locked(self, zone_known(id));
-        page = stripe_take_locked(self, n, align, clean);
+        page = stripe_take_locked(self, n, align, fresh);
     } else { // another thread has brought a zone meanwhile; ours would lie here unused
         zone_table_give(id);
     }
@@ -329,25 +337,26 @@ static bool give_recent(void)
 
 // --- Blocks larger than a zone: whole zones, and the head of one more whose rest serves smaller blocks.
 
-static void claim_whole_zone(struct zone *zone, bool *clean)
+static void claim_whole_zone(struct zone *zone, size_t *fresh)
 {
-    bool zone_clean;
-    zone_take_at(zone, 0, ZONE_PAGES, &zone_clean);
-    *clean = *clean && zone_clean;
+    bool clean;
+    *fresh += ZONE_PAGES - zone->dirty_pages;
+    zone_take_at(zone, 0, ZONE_PAGES, &clean);
     fetch_add_relaxed(&heap.huge_pages, ZONE_PAGES);
 }
 
-static void claim_head(struct zone *zone, size_t n, bool *clean)
+static void claim_head(struct zone *zone, size_t n, size_t *fresh)
 {
-    bool head_clean;
+    bool clean;
     struct stripe *self = enter_for_new_zone();
-    zone_take_at(zone, 0, n, &head_clean);
+    uint32_t dirty_before = zone->dirty_pages;
+    zone_take_at(zone, 0, n, &clean);
+    *fresh += n - (dirty_before - zone->dirty_pages);
     stripe_adopt_locked(self, zone);
     stripe_leave(self);
-    *clean = *clean && head_clean;
 }
 
-static page_id take_zones(size_t n, size_t align, bool *clean)
+static page_id take_zones(size_t n, size_t align, size_t *fresh)
 {
     give_recent();
     size_t whole = n / ZONE_PAGES, rest = n % ZONE_PAGES;
@@ -356,11 +365,10 @@ static page_id take_zones(size_t n, size_t align, bool *clean)
     zone_id first = zone_table_take(whole + (rest != 0), max_size(1, align / ZONE_PAGES));
     if (first.n == NO_ZONE.n)
         return NO_PAGE;
-    *clean = true;
     for (uint32_t i = 0; i < whole; i++)
-        claim_whole_zone(zone_known((zone_id){first.n + i}), clean);
+        claim_whole_zone(zone_known((zone_id){first.n + i}), fresh);
     if (rest != 0)
-        claim_head(zone_known((zone_id){first.n + (uint32_t)whole}), rest, clean);
+        claim_head(zone_known((zone_id){first.n + (uint32_t)whole}), rest, fresh);
     return zone_first_page(first);
 }
 
@@ -374,19 +382,19 @@ static bool wants_own_zone(size_t n, size_t align)
     return elsewhere && page_map_is_reserved() && !stripe_has_room(local_stripe(0), n, align);
 }
 
-static page_id take_once(size_t n, size_t align, bool *clean)
+static page_id take_once(size_t n, size_t align, size_t *fresh)
 {
     if (n > ZONE_PAGES || align > ZONE_PAGES)
-        return take_zones(n, align, clean);
-    page_id page = take_from_any(n, align, clean, false);
+        return take_zones(n, align, fresh);
+    page_id page = take_from_any(n, align, fresh, false);
     if (page.n == NO_PAGE.n && wants_own_zone(n, align))
-        page = take_from_new_zone(n, align, clean);
+        page = take_from_new_zone(n, align, fresh);
     if (page.n == NO_PAGE.n)
-        page = take_from_any(n, align, clean, true);
+        page = take_from_any(n, align, fresh, true);
     if (page.n == NO_PAGE.n && give_recent()) // before the heap grows
-        page = take_from_any(n, align, clean, true);
+        page = take_from_any(n, align, fresh, true);
     if (page.n == NO_PAGE.n)
-        page = take_from_new_zone(n, align, clean);
+        page = take_from_new_zone(n, align, fresh);
     return page;
 }
 
@@ -410,17 +418,42 @@ static void release_free_zones(void)
     zone_table_decommit();
 }
 
-static bool within_limit(size_t n)
+static size_t purge_phase(uint32_t phase, bool all);
+
+// Gives free pages' memory back part by part until `bytes` fit below the bound or none is left. Recent blocks
+// first become free pages.
+static void relieve(uint64_t bound, uint64_t bytes)
 {
-    size_t bytes = load_relaxed(&options.limit_hard), limit = bytes / PAGE_SIZE;
-    if (likely(bytes == 0))
+    give_recent();
+    uint32_t from = fetch_add_relaxed(&heap.relieved, 1);
+    for (uint32_t i = 0; i < DECAY_PHASES && limit_charged() + bytes > bound; i++)
+        purge_phase((from + i) % DECAY_PHASES, true);
+}
+
+void page_heap_relieve(uint64_t bound) { relieve(bound, 0); }
+
+// Threads reserve before they take, so together they cannot pass the limit. What turns out to hold memory
+// already was charged before, and is given up by settle.
+static bool reserve(size_t n)
+{
+    uint64_t bytes = (uint64_t)n * PAGE_SIZE, hard = limit_bound(LIMIT_HARD);
+    if (likely(limit_reserve(bytes)))
         return true;
-    struct page_heap_counts counts = page_heap_counts();
-    size_t meta = pages_for(meta_bytes());
-    if (counts.used_pages + counts.dirty_pages + meta + n <= limit)
-        return true;
-    page_heap_purge();
-    return page_heap_counts().used_pages + meta + n <= limit;
+    if (bytes <= hard)
+        relieve(hard, bytes);
+    bool reserved = limit_reserve(bytes);
+    if (!reserved)
+        limit_note_refusal();
+    return reserved;
+}
+
+// `fresh` pages more may be resident than before; `reserved` are charged.
+static void settle(size_t reserved, size_t fresh)
+{
+    if (reserved > fresh)
+        limit_discharge((uint64_t)(reserved - fresh) * PAGE_SIZE);
+    else if (fresh > reserved)
+        limit_charge((uint64_t)(fresh - reserved) * PAGE_SIZE);
 }
 
 static bool keeps_much(void)
@@ -463,16 +496,24 @@ static void choose_for_block(struct zone *zone, uint32_t ranges, size_t n_block)
     advise_ranges(zone, zone_choose_huge(zone, ranges, huge), huge);
 }
 
+// All of a huge page is resident at once. Not above the soft limit, nor where the hard one leaves no room.
+static bool reserve_huge(uint64_t bytes) { return !limit_is_above_soft() && limit_reserve(bytes); }
+
 // The caller owns a block of n_block pages that reaches into these ranges; so nobody else decides about them.
 static void choose_in_stripe(struct stripe *self, struct zone *zone, uint32_t ranges, size_t n_block)
 {
     bool small = n_block < HUGE_PAGES, dense = small && huge_is_dense(&self->history);
     lock_take(&self->lock);
     uint32_t fresh = load_relaxed(&zone->fresh) & ranges, dirty_before = zone->dirty_pages;
-    bool huge = huge_pays(n_block, self->used, dense && !huge_spares(&self->history));
+    uint64_t reserved = (uint64_t)bits_count(ranges) << HUGE_SHIFT;
+    bool huge =
+        huge_pays(n_block, self->used, dense && !huge_spares(&self->history)) && reserve_huge(reserved);
     uint32_t changed = zone_choose_huge(zone, ranges, huge);
-    self->dirty += zone->dirty_pages - dirty_before;
+    uint32_t dirtied = zone->dirty_pages - dirty_before;
+    self->dirty += dirtied;
     stripe_leave(self);
+    if (huge)
+        limit_discharge(reserved - dirtied * PAGE_SIZE);
     if (small && !huge)
         huge_note_small(&self->history,
                         (page_id){zone_first_page(zone->id).n + bits_lowest(fresh) * (uint32_t)HUGE_PAGES});
@@ -515,16 +556,19 @@ void page_heap_break_huge(page_id first, size_t n)
 struct page_block page_heap_take(size_t n, size_t align)
 {
     struct page_block block = {NO_PAGE, false};
-    size_t align_pages = max_size(1, align >> PAGE_SHIFT);
-    if (n > page_map.pages || !within_limit(n))
+    size_t align_pages = max_size(1, align >> PAGE_SHIFT), reserved = unlikely(limit_is_set()) ? n : 0;
+    size_t fresh = 0;
+    if (n > page_map.pages || (reserved != 0 && !reserve(n)))
         return block;
-    block.first = take_once(n, align_pages, &block.clean);
+    block.first = take_once(n, align_pages, &fresh);
     if (block.first.n == NO_PAGE.n) { // what is free may still count against a limit on promised memory
         release_free_zones();
-        block.first = take_once(n, align_pages, &block.clean);
+        block.first = take_once(n, align_pages, &fresh);
     }
+    settle(reserved, fresh);
     if (block.first.n == NO_PAGE.n)
         return block;
+    block.clean = fresh == n;
     choose_page_sizes(block.first, n);
     if (n >= EXCHANGE_LEAST && block.clean)
         exchange_dirty(n);
@@ -540,7 +584,8 @@ void page_heap_give(page_id first, size_t n)
 void page_heap_give_recent(page_id first, size_t n)
 {
     // Where address space is short, free zones go back at once, and recent blocks would hold them.
-    if (unlikely(load_relaxed(&options.decay_ms) == 0) || unlikely(!page_map_is_reserved())) {
+    if (unlikely(load_relaxed(&options.decay_ms) == 0) || unlikely(!page_map_is_reserved()) ||
+        limit_is_above_soft()) {
         page_heap_give(first, n);
         return;
     }
@@ -557,7 +602,10 @@ static bool grow_once(page_id first, size_t n, size_t n_wanted, bool *clean)
 {
     page_id next = {first.n + (uint32_t)n};
     size_t more = n_wanted - n;
-    if (page_in_zone(next) == 0 || page_in_zone(next) + more > ZONE_PAGES || !within_limit(more))
+    if (page_in_zone(next) == 0 || page_in_zone(next) + more > ZONE_PAGES)
+        return false;
+    size_t reserved = unlikely(limit_is_set()) ? more : 0, fresh = 0;
+    if (reserved != 0 && !reserve(more))
         return false;
     struct zone *zone = zone_of_page(next);
     struct stripe *self = &heap.stripes[load_relaxed(&zone->stripe)];
@@ -565,11 +613,14 @@ static bool grow_once(page_id first, size_t n, size_t n_wanted, bool *clean)
     uint32_t dirty_before = zone->dirty_pages;
     bool grown = zone_take_at(zone, page_in_zone(next), more, clean);
     if (grown) {
+        size_t dirty = dirty_before - zone->dirty_pages;
         self->used += more;
-        self->dirty -= dirty_before - zone->dirty_pages;
+        self->dirty -= dirty;
+        fresh = more - dirty;
         relist(self, zone);
     }
     stripe_leave(self);
+    settle(reserved, fresh);
     if (grown)
         choose_page_sizes(next, more);
     if (grown && *clean && more >= EXCHANGE_LEAST)
@@ -620,6 +671,7 @@ static size_t purge_zone(struct stripe *self, struct zone *zone, size_t from, bo
         bool gone = os_purge(page_address(page), n * PAGE_SIZE);
         lock_take(&self->lock);
         stripe_give_locked(self, page, n, !gone);
+        limit_discharge(gone ? n * PAGE_SIZE : 0);
         self->purged += gone ? n : 0;
         self->purge_calls++;
         purged += gone ? n : 0;
@@ -677,8 +729,17 @@ static size_t purge(uint32_t first_phase, uint32_t n, bool all)
 
 size_t page_heap_purge(void) { return purge(0, DECAY_PHASES, true) * PAGE_SIZE; }
 
+static void relieve_soft(void)
+{
+    uint64_t now = os_now_ms(), last = load_relaxed(&heap.relief_ms);
+    if (now - last >= RELIEF_MS && cas_relaxed(&heap.relief_ms, &last, now))
+        page_heap_relieve(limit_bound(LIMIT_SOFT));
+}
+
 void page_heap_decay(void)
 {
+    if (limit_is_above_soft())
+        relieve_soft();
     if (load_relaxed(&options.decay_ms) == 0) {
         page_heap_purge();
         return;
@@ -746,6 +807,20 @@ static void remake_stripe(struct stripe *self)
     }
 }
 
+// What every page that may hold memory makes together.
+static uint64_t count_resident_bytes(void)
+{
+    uint64_t pages = 0;
+    for (size_t i = 0; i < zone_table_end(); i++) {
+        const struct zone *zone = zone_at((zone_id){(uint32_t)i});
+        pages += zone == NULL ? 0 : zone->used_pages + zone->dirty_pages;
+    }
+    return pages * PAGE_SIZE + meta_bytes();
+}
+
+// In the child of a fork the forking thread may stand between a step and its charge.
+static bool charge_is_exact = true;
+
 void page_heap_after_fork(void)
 {
     zone_table_after_fork();
@@ -762,6 +837,8 @@ void page_heap_after_fork(void)
         drain_after_fork(stripe);
         lock_drop(&stripe->lock);
     }
+    charge_is_exact = false;
+    limit_after_fork(count_resident_bytes());
 }
 
 static bool stripe_validate(const struct stripe *self)
@@ -781,6 +858,8 @@ static bool stripe_validate(const struct stripe *self)
 
 bool page_heap_validate(void)
 {
+    if (charge_is_exact && count_resident_bytes() != limit_charged())
+        return false;
     for (uint32_t i = 0; i < heap.stripe_count; i++)
         if (!stripe_validate(&heap.stripes[i]))
             return false;

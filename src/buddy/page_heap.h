@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct page_block {
-    page_id first; // NO_PAGE when there was no memory
+    page_id first; // NO_PAGE when there was no memory, or the hard limit leaves no room
     bool clean;    // the block reads as zeros
 };
 
@@ -41,6 +41,8 @@ void page_heap_break_huge(page_id first, size_t n);
 void page_heap_decay(void);
 // True when no free page holds memory: nothing is left to decay.
 bool page_heap_is_settled(void);
+// Gives free memory back, a part at a time, until no more than `bound` bytes are charged (limit.h).
+void page_heap_relieve(uint64_t bound);
 // Gives back all free memory now; returns the number of bytes.
 size_t page_heap_purge(void);
 struct page_heap_counts page_heap_counts(void);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "buddy/zone_table.h"
 
+#include "core/limit.h"
 #include "core/lock.h"
 #include "core/meta.h"
 #include "core/os.h"
@@ -73,6 +74,7 @@ static bool acquire_locked(zone_id id)
 
 static void forget_memory(struct zone *zone)
 {
+    limit_discharge(zone->dirty_pages * PAGE_SIZE);
     zone->dirty_pages = 0;
     bits_clear_range(zone->dirty, 0, ZONE_PAGES);
     bits_clear_range(zone->aged, 0, ZONE_PAGES);

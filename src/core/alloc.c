@@ -7,6 +7,7 @@
 #include "core/central.h"
 #include "core/init.h"
 #include "core/large.h"
+#include "core/limit.h"
 #include "core/misuse.h"
 #include "core/os.h"
 #include <errno.h>
@@ -32,6 +33,31 @@ static void *out_of_memory(void)
     return NULL;
 }
 
+// Above the soft limit: first what lies in this thread's cache and in full batches, and with the batches what
+// lies in free slots of sparse spans; then free pages, as many as it takes.
+static void release(void)
+{
+    tcache_flush();
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        central_trim(cls, true);
+    page_heap_relieve(limit_bound(LIMIT_SOFT));
+}
+
+static NOINLINE void attend_limits(void)
+{
+    if (limit_take_release())
+        release();
+    limit_tell();
+}
+
+// At the end of a slow path: the caller holds nothing, and its cache is whole.
+static inline void end_slow_path(void)
+{
+    background_ensure();
+    if (unlikely(load_relaxed(&limits.pending) != 0))
+        attend_limits();
+}
+
 // What caches and pools hold may be what is missing: everything goes home, and then once more.
 static void *take_class(unsigned cls)
 {
@@ -40,7 +66,7 @@ static void *take_class(unsigned cls)
         alloc_collect();
         p = tcache_refill(cls);
     }
-    background_ensure();
+    end_slow_path();
     return likely(p != NULL) ? p : out_of_memory();
 }
 
@@ -48,10 +74,11 @@ static void *take_large(size_t size, size_t align, bool *clean)
 {
     bool possible = size <= PTRDIFF_MAX && align <= PTRDIFF_MAX && heap_start();
     void *p = possible ? large_alloc(size, align, clean) : NULL;
-    if (p == NULL && possible && size <= os_memory_bytes()) {
+    if (p == NULL && possible && size <= min_size(os_memory_bytes(), limit_bound(LIMIT_HARD))) {
         alloc_collect();
         p = large_alloc(size, align, clean);
     }
+    end_slow_path();
     return p != NULL ? p : out_of_memory();
 }
 
@@ -138,7 +165,7 @@ void alloc_free_slow(void *p)
         large_free(page);
     else
         misused("free", p);
-    background_ensure();
+    end_slow_path();
 }
 
 size_t alloc_usable_size(const void *p, const char *call)

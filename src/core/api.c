@@ -2,6 +2,7 @@
 // The tarn_ functions; include/tarn/tarn.h says what each promises.
 #include "core/alloc.h"
 #include "core/init.h"
+#include "core/limit.h"
 #include "core/options.h"
 #include "core/print.h"
 #include "core/survey.h"
@@ -38,7 +39,10 @@ int tarn_option_get(const char *name, char *value, size_t size)
 int tarn_option_set(const char *name, const char *value)
 {
     heap_start();
-    return options_set(name, value);
+    int error = options_set(name, value);
+    if (error == 0)
+        limit_refresh();
+    return error;
 }
 
 int tarn_stats_print(enum tarn_stats_format format, void (*write)(void *arg, const char *text, size_t n),
@@ -53,4 +57,16 @@ int tarn_stats_print(enum tarn_stats_format format, void (*write)(void *arg, con
     (format == TARN_STATS_TEXT ? stats_print_text : stats_print_json)(&printer, &stats);
     print_flush(&printer);
     return 0;
+}
+
+void tarn_limit_set_callback(tarn_limit_callback *callback, void *arg) { limit_set_callback(callback, arg); }
+
+int tarn_limit_event_fd(enum tarn_limit which)
+{
+    bool known = which == TARN_LIMIT_SOFT || which == TARN_LIMIT_HARD;
+    int fd = known ? limit_event_fd((enum limit_kind)which) : -EINVAL;
+    if (fd >= 0)
+        return fd;
+    errno = -fd;
+    return -1;
 }

@@ -30,6 +30,7 @@ typedef _Atomic(uintptr_t) atomic_uptr;
 #define fetch_sub_relaxed(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_relaxed)
 #define fetch_or_relaxed(p, v) atomic_fetch_or_explicit((p), (v), memory_order_relaxed)
 #define fetch_or_release(p, v) atomic_fetch_or_explicit((p), (v), memory_order_release)
+#define fetch_and_relaxed(p, v) atomic_fetch_and_explicit((p), (v), memory_order_relaxed)
 #define fetch_and_acquire(p, v) atomic_fetch_and_explicit((p), (v), memory_order_acquire)
 
 // The failure order is relaxed or acquire: whoever fails looks again before it follows what it read.

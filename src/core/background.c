@@ -21,9 +21,7 @@ static atomic_u32 running; // 1 from the start of the thread to its last step
 
 static __attribute__((constructor)) void note_constructors(void) { store_relaxed(&threads_possible, 1); }
 
-static struct lock working; // held over each step; rank LOCK_BACKGROUND, which is 0
-
-_Static_assert(LOCK_BACKGROUND == 0, "the lock needs no initialisation");
+static struct lock working = {.rank = LOCK_BACKGROUND}; // held over each step
 
 bool background_hold(void)
 {

@@ -7,7 +7,15 @@
 #include "core/atomics.h"
 
 // Locks are taken in rising rank; debug builds check it (TARN_VALIDATE).
-enum lock_rank { LOCK_BACKGROUND, LOCK_REGISTRY, LOCK_STRIPE, LOCK_ZONES, LOCK_BATCHES, LOCK_META };
+enum lock_rank {
+    LOCK_LIMIT,
+    LOCK_BACKGROUND,
+    LOCK_REGISTRY,
+    LOCK_STRIPE,
+    LOCK_ZONES,
+    LOCK_BATCHES,
+    LOCK_META
+};
 
 // word: 0 when free, otherwise the holder's thread_key(), plus 1 when somebody may sleep. So the holder has a
 // name from the instruction on that makes it the holder, which fork in a signal handler relies on.

@@ -2,6 +2,7 @@
 #include "core/meta.h"
 
 #include "core/bits.h"
+#include "core/limit.h"
 #include "core/lock.h"
 #include "core/os.h"
 
@@ -19,9 +20,13 @@ size_t meta_bytes(void) { return load_relaxed(&meta.bytes); }
 
 static void *map_counted(size_t size)
 {
+    if (!limit_reserve(size))
+        return NULL;
     void *p = os_map(size);
     if (p != NULL)
         fetch_add_relaxed(&meta.bytes, size);
+    else
+        limit_discharge(size);
     return p;
 }
 

@@ -7,7 +7,8 @@
 #include <stddef.h>
 
 void meta_init(void);
-// `align` is a power of two, at most a kernel page. NULL when the kernel refuses.
+// `align` is a power of two, at most a kernel page. NULL when the kernel or the
+// hard limit refuses.
 void *meta_alloc(size_t size, size_t align);
 // Address space taken for metadata, in bytes.
 size_t meta_bytes(void);

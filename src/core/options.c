@@ -20,7 +20,7 @@ struct options options = {
 };
 #undef OPTION
 
-enum option_type { SIZE, COUNT, MS, BOOL, TEXT };
+enum option_type { SIZE, LIMIT, COUNT, MS, BOOL, TEXT };
 enum option_when { START, RUNTIME };
 
 struct option_info {
@@ -36,6 +36,7 @@ struct option_info {
 // A TEXT keeps its default and its forms in the columns where the others keep numbers.
 #define NUMBERS(initial, min, max) initial, min, max, NULL, NULL
 #define RANGE_SIZE NUMBERS
+#define RANGE_LIMIT NUMBERS
 #define RANGE_COUNT NUMBERS
 #define RANGE_MS NUMBERS
 #define RANGE_BOOL NUMBERS
@@ -64,6 +65,9 @@ static void option_store(const struct option_info *self, struct value value)
     case SIZE:
         store_relaxed((OPTION_FIELD_SIZE *)self->field, (size_t)value.number);
         break;
+    case LIMIT:
+        store_relaxed((OPTION_FIELD_LIMIT *)self->field, value.number);
+        break;
     case COUNT:
         store_relaxed((OPTION_FIELD_COUNT *)self->field, (uint32_t)value.number);
         break;
@@ -84,6 +88,8 @@ static struct value option_load(const struct option_info *self)
     switch (self->type) {
     case SIZE:
         return (struct value){.number = (int64_t)load_relaxed((OPTION_FIELD_SIZE *)self->field)};
+    case LIMIT:
+        return (struct value){.number = load_relaxed((OPTION_FIELD_LIMIT *)self->field)};
     case COUNT:
         return (struct value){.number = load_relaxed((OPTION_FIELD_COUNT *)self->field)};
     case MS:
@@ -128,7 +134,8 @@ static enum verdict parse_number(const struct option_info *self, const char *tex
     const char *digits = text + negative;
     uint64_t magnitude;
     const char *rest = parse_digits(digits, &magnitude);
-    int shift = self->type == SIZE && rest != digits ? unit_shift(*rest) : -1;
+    bool is_size = self->type == SIZE || self->type == LIMIT;
+    int shift = is_size && rest != digits ? unit_shift(*rest) : -1;
     rest += shift > 0;
     shift = shift > 0 ? shift : 0;
     if (rest == digits || *rest != '\0')
@@ -148,6 +155,23 @@ static bool text_is(const char *text, const char *word)
     for (; *text != '\0' && to_upper(*text) == to_upper(*word); text++)
         word++;
     return *text == *word;
+}
+
+// What a plain number is not: a share of the memory there is, kept as a number below 0, or `auto`.
+static enum verdict parse_limit(const struct option_info *self, const char *text, int64_t *number)
+{
+    uint64_t percent;
+    const char *rest = parse_digits(text, &percent);
+    if (text_is(text, "auto")) {
+        *number = LIMIT_AUTO;
+        return GOOD;
+    }
+    if (rest == text || rest[0] != '%' || rest[1] != '\0')
+        return parse_number(self, text, number);
+    if (percent == 0 || percent > 100)
+        return percent == 0 ? TOO_SMALL : TOO_LARGE;
+    *number = -(int64_t)percent;
+    return GOOD;
 }
 
 static enum verdict parse_bool(const char *text, int64_t *number)
@@ -192,7 +216,21 @@ static enum verdict option_parse(const struct option_info *self, const char *tex
         return parse_text(self->forms, text);
     if (self->type == BOOL)
         return parse_bool(text, &value->number);
+    if (self->type == LIMIT)
+        return parse_limit(self, text, &value->number);
     return parse_number(self, text, &value->number);
+}
+
+static void print_limit(struct printer *printer, int64_t number)
+{
+    if (number == LIMIT_AUTO) {
+        print_text(printer, "auto");
+    } else if (number < 0) {
+        print_i64(printer, -number);
+        print_text(printer, "%");
+    } else {
+        print_size_exact(printer, (uint64_t)number);
+    }
 }
 
 static void print_value(struct printer *printer, const struct option_info *self, struct value value)
@@ -200,6 +238,9 @@ static void print_value(struct printer *printer, const struct option_info *self,
     switch (self->type) {
     case SIZE:
         print_size_exact(printer, (uint64_t)value.number);
+        break;
+    case LIMIT:
+        print_limit(printer, value.number);
         break;
     case COUNT:
     case MS:
@@ -224,13 +265,17 @@ static void print_foreign(struct printer *printer, const char *text, size_t leng
         print_text(printer, "...");
 }
 
-static void print_reason(struct printer *printer, const struct option_info *self, enum verdict verdict)
+static void print_reason(struct printer *printer, const struct option_info *self, const char *text,
+                         enum verdict verdict)
 {
     static const char *const malformed[] = {[SIZE] = "not a size",
+                                            [LIMIT] = "neither a size nor a percentage nor auto",
                                             [COUNT] = "not a number",
                                             [MS] = "not a number",
                                             [BOOL] = "neither on nor off"};
-    if (verdict == TOO_SMALL || verdict == TOO_LARGE) {
+    if ((verdict == TOO_SMALL || verdict == TOO_LARGE) && self->type == LIMIT && strchr(text, '%') != NULL) {
+        print_text(printer, verdict == TOO_SMALL ? "less than 1%" : "more than 100%");
+    } else if (verdict == TOO_SMALL || verdict == TOO_LARGE) {
         print_text(printer, verdict == TOO_SMALL ? "less than " : "more than ");
         print_value(printer, self, (struct value){.number = verdict == TOO_SMALL ? self->min : self->max});
     } else if (self->type == TEXT) {
@@ -249,7 +294,7 @@ static void warn_value(struct printer *printer, const struct option_info *self, 
     print_text(printer, "=");
     print_foreign(printer, text, strlen(text));
     print_text(printer, ": ");
-    print_reason(printer, self, verdict);
+    print_reason(printer, self, text, verdict);
     print_text(printer, "; using ");
     print_value(printer, self, option_default(self));
     print_text(printer, "\n");
@@ -358,6 +403,7 @@ static void print_range(struct printer *printer, const struct option_info *self)
         print_value(printer, self, (struct value){.number = self->min});
         print_text(printer, " to ");
         print_value(printer, self, (struct value){.number = self->max});
+        print_text(printer, self->type == LIMIT ? ", 1% to 100%, auto" : "");
     }
     print_text(printer, ")\n");
 }

@@ -11,10 +11,13 @@
 struct printer;
 
 #define OPTION_FIELD_SIZE _Atomic(size_t)
+#define OPTION_FIELD_LIMIT atomic_i64 // bytes; a percentage below 0; or LIMIT_AUTO
 #define OPTION_FIELD_COUNT atomic_u32
 #define OPTION_FIELD_MS atomic_i64
 #define OPTION_FIELD_BOOL _Atomic(bool)
 #define OPTION_FIELD_TEXT _Atomic(const char *)
+
+#define LIMIT_AUTO (-1000)
 
 // Read a field with load_relaxed: each is a value of its own that publishes nothing else.
 struct options {

@@ -37,7 +37,8 @@ size_t os_page_size(void);
 size_t os_address_space_limit(void);
 // Milliseconds on a clock that never goes back; as coarse as the kernel's tick, and as cheap.
 uint64_t os_now_ms(void);
-// Memory and swap of the machine, in bytes.
+// Memory of the machine, and memory with swap, in bytes.
+size_t os_physical_bytes(void);
 size_t os_memory_bytes(void);
 unsigned os_cpu(void);
 unsigned os_cpu_count(void);
@@ -59,7 +60,12 @@ void os_yield(void);
 
 void os_write(int fd, const char *text, size_t length);
 int os_open_for_writing(const char *path);
+// The beginning of a file, terminated; returns its length, 0 when it cannot be read.
+size_t os_read_file(const char *path, char *text, size_t size);
 void os_close(int fd);
+// A descriptor that becomes readable when it is signalled; below 0 an error number.
+int os_event_new(void);
+void os_event_signal(int fd);
 
 // Fault injection: the n-th call from now (n >= 1) that may fail does fail, once; 0 disarms.
 void os_fail_nth(uint32_t n);

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -174,14 +175,18 @@ uint64_t os_now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-size_t os_memory_bytes(void)
+static size_t memory_bytes(bool with_swap)
 {
     struct sysinfo info;
     int saved = errno;
     int result = sysinfo(&info);
     errno = saved;
-    return result != 0 ? SIZE_MAX : ((size_t)info.totalram + info.totalswap) * info.mem_unit;
+    size_t units = (size_t)info.totalram + (with_swap ? info.totalswap : 0);
+    return result != 0 ? SIZE_MAX : units * info.mem_unit;
 }
+
+size_t os_physical_bytes(void) { return memory_bytes(false); }
+size_t os_memory_bytes(void) { return memory_bytes(true); }
 
 unsigned os_cpu(void)
 {
@@ -211,15 +216,8 @@ static uint64_t parse_second_number(const char *text)
 
 size_t os_resident_bytes(void)
 {
-    int saved = errno;
-    char text[128] = {0};
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        ssize_t n = read(fd, text, sizeof text - 1);
-        text[n > 0 ? n : 0] = '\0';
-        close(fd);
-    }
-    errno = saved;
+    char text[128];
+    os_read_file("/proc/self/statm", text, sizeof text);
     return (size_t)parse_second_number(text) * os_page_size();
 }
 
@@ -279,4 +277,43 @@ void os_close(int fd)
     int saved = errno;
     close(fd);
     errno = saved;
+}
+
+static size_t read_all(int fd, char *text, size_t size)
+{
+    size_t length = 0;
+    while (length < size) {
+        ssize_t n = read(fd, text + length, size - length);
+        if (n == 0 || (n < 0 && errno != EINTR))
+            break;
+        length += n > 0 ? (size_t)n : 0;
+    }
+    return length;
+}
+
+size_t os_read_file(const char *path, char *text, size_t size)
+{
+    int saved = errno;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    size_t length = fd < 0 ? 0 : read_all(fd, text, size - 1);
+    text[length] = '\0';
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+    return length;
+}
+
+int os_event_new(void)
+{
+    int saved = errno;
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    int result = fd < 0 ? -errno : fd;
+    errno = saved;
+    return result;
+}
+
+void os_event_signal(int fd)
+{
+    const uint64_t one = 1;
+    os_write(fd, (const char *)&one, sizeof one);
 }

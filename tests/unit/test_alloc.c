@@ -8,6 +8,7 @@
 #include "core/os.h"
 #include "core/survey.h"
 #include "core/tsan.h"
+#include "limited.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
@@ -280,11 +281,11 @@ Test(alloc, a_block_that_leaps_gets_no_more_than_it_asks_for)
 Test(alloc, a_block_shrinks_also_without_memory)
 {
     void *p = alloc_fast(60000);
-    store_relaxed(&options.limit_hard, PAGE_SIZE);
+    set_hard_limit(PAGE_SIZE);
     errno = 7;
     void *q = alloc_resize(p, 20);
     cr_assert_not_null(q);
     cr_assert_eq(errno, 7);
     alloc_free_sized(q, 20);
-    store_relaxed(&options.limit_hard, 0);
+    set_hard_limit(0);
 }

@@ -7,6 +7,7 @@
 #include "core/options.h"
 #include "core/os.h"
 #include "core/page_map.h"
+#include "limited.h"
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -267,9 +268,9 @@ Test(central, a_refused_return_of_memory_harms_nothing)
 Test(central, without_memory_nothing_is_taken)
 {
     void *p;
-    store_relaxed(&options.limit_hard, PAGE_SIZE);
+    set_hard_limit(PAGE_SIZE);
     cr_assert_eq(central_take(SMALL, &p, 1, HOME, CENTRAL_ALL, NULL), 0u);
-    store_relaxed(&options.limit_hard, 0);
+    set_hard_limit(0);
     cr_assert_eq(central_take(SMALL, &p, 1, HOME, CENTRAL_ALL, NULL), 1u);
 }
 

@@ -7,6 +7,7 @@
 #include "core/options.h"
 #include "core/os.h"
 #include "core/page_map.h"
+#include "limited.h"
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -103,7 +104,7 @@ Test(large, growing_fails_where_the_neighbour_is_in_use)
 Test(large, the_hard_limit_holds)
 {
     bool clean;
-    store_relaxed(&options.limit_hard, (size_t)64 << 20);
+    set_hard_limit((size_t)64 << 20);
     cr_assert_null(large_alloc((size_t)65 << 20, 1, &clean));
     char *p = make((size_t)20 << 20, 1);
     cr_assert_not(large_resize(page_of(p), (size_t)65 << 20));

@@ -97,6 +97,32 @@ Test(options, sizes)
     cr_assert_eq(load_relaxed(&options.tcache_total), (size_t)1 << 40);
 }
 
+Test(options, limits_are_sizes_or_shares_or_automatic)
+{
+    expect("TARN_LIMIT_SOFT=0", "LIMIT_SOFT", "0");
+    expect("TARN_LIMIT_SOFT=3g", "LIMIT_SOFT", "3G");
+    expect("TARN_LIMIT_SOFT=1%", "LIMIT_SOFT", "1%");
+    cr_assert_eq(load_relaxed(&options.limit_soft), -1);
+    expect("TARN_LIMIT_HARD=0100%", "LIMIT_HARD", "100%");
+    expect("TARN_LIMIT_HARD=Auto", "LIMIT_HARD", "auto");
+    cr_assert_eq(load_relaxed(&options.limit_hard), LIMIT_AUTO);
+    cr_assert_eq(options_set("LIMIT_HARD", "80%"), 0);
+    cr_assert_eq(load_relaxed(&options.limit_hard), -80);
+    cr_assert_eq(options_set("LIMIT_HARD", "0%"), ERANGE);
+    cr_assert_eq(options_set("LIMIT_HARD", "101%"), ERANGE);
+    cr_assert_eq(options_set("LIMIT_HARD", "99999999999999999999%"), ERANGE);
+    cr_assert_eq(options_set("LIMIT_HARD", "80%%"), EINVAL);
+    cr_assert_eq(options_set("LIMIT_HARD", "8K%"), EINVAL);
+    cr_assert_eq(options_set("LIMIT_HARD", "%"), EINVAL);
+    cr_assert_eq(options_set("LIMIT_HARD", "-80"), EINVAL);
+    cr_assert_eq(options_set("LIMIT_HARD", "automatic"), EINVAL);
+    expect_warning("TARN_LIMIT_HARD=101%", "tarn: TARN_LIMIT_HARD=101%: more than 100%; using 0\n");
+    expect_warning("TARN_LIMIT_HARD=0%", "tarn: TARN_LIMIT_HARD=0%: less than 1%; using 0\n");
+    expect_warning("TARN_LIMIT_HARD=129T", "tarn: TARN_LIMIT_HARD=129T: more than 128T; using 0\n");
+    expect_warning("TARN_LIMIT_HARD=some",
+                   "tarn: TARN_LIMIT_HARD=some: neither a size nor a percentage nor auto; using 0\n");
+}
+
 Test(options, counts_and_times)
 {
     expect("TARN_STRIPES=64", "STRIPES", "64");

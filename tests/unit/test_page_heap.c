@@ -11,6 +11,7 @@ static void after_unlock(void);
 
 #include "core/init.h"
 #include "core/tsan.h"
+#include "limited.h"
 #include "seeded.h"
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -198,6 +199,7 @@ Test(page_heap, a_dirty_last_zone_makes_a_large_block_dirty)
     bool clean;
     zone_id first = zone_table_take(2, 1), last = {first.n + 1};
     cr_assert(zone_take_at(zone_at(last), 3, 1, &clean));
+    limit_charge(PAGE_SIZE);
     zone_give(zone_at(last), 3, 1, true);
     zone_table_give(first);
     zone_table_give(last);
@@ -490,8 +492,9 @@ Test(page_heap, who_holds_a_stripe_is_served_by_others_and_gives_through_the_int
     page_id first = take(1, PAGE_SIZE);
     struct stripe *own = stripe_of(first);
     cr_assert(lock_try(&own->lock));
-    bool clean;
-    page_id other = take_from_any(1, 1, &clean, true);
+    size_t fresh = 0;
+    page_id other = take_from_any(1, 1, &fresh, true);
+    settle(0, fresh);
     cr_assert(other.n == NO_PAGE.n || stripe_of(other) != own);
     page_heap_give(first, 1);
     cr_assert_eq(own->used, 1);
@@ -679,7 +682,7 @@ Test(page_heap, the_limit_counts_used_dirty_and_metadata)
 {
     take(1, PAGE_SIZE);
     size_t limit = meta_bytes() + 1000 * PAGE_SIZE;
-    store_relaxed(&options.limit_hard, limit);
+    set_hard_limit(limit);
     page_id block = take(900, PAGE_SIZE);
     cr_assert_eq(page_heap_take(200, PAGE_SIZE).first.n, NO_PAGE.n);
     cr_assert_eq(page_heap_take(ZONE_PAGES + 1, PAGE_SIZE).first.n, NO_PAGE.n);
@@ -693,10 +696,105 @@ Test(page_heap, the_limit_counts_used_dirty_and_metadata)
     cr_assert_leq((counts.used_pages + counts.dirty_pages) * PAGE_SIZE + meta_bytes(), limit);
     page_heap_give(other, 512);
     check();
-    store_relaxed(&options.limit_hard, 1);
+    set_hard_limit(1);
     cr_assert_eq(page_heap_take(1, PAGE_SIZE).first.n, NO_PAGE.n);
-    store_relaxed(&options.limit_hard, 0);
+    set_hard_limit(0);
     take(2000, PAGE_SIZE);
+}
+
+static void expect_charged(uint64_t pages)
+{
+    cr_assert_eq(limit_charged(), pages * PAGE_SIZE + meta_bytes());
+    check();
+}
+
+Test(page_heap, what_may_be_resident_is_charged)
+{
+    store_relaxed(&options.decay_ms, 3600000);
+    page_id small = take(10, PAGE_SIZE);
+    expect_charged(10);
+    page_id large = take(ZONE_PAGES + 7, PAGE_SIZE);
+    expect_charged(ZONE_PAGES + 17);
+    page_heap_give(large, ZONE_PAGES + 7);
+    expect_charged(ZONE_PAGES + 17);
+    take(20, PAGE_SIZE); // in part from what is dirty
+    uint64_t pages = page_heap_counts().used_pages + page_heap_counts().dirty_pages;
+    expect_charged(pages);
+    page_heap_give(small, 10);
+    page_heap_purge();
+    expect_charged(20);
+}
+
+// So that what is free lies in pieces.
+static void give_every_other(int n, size_t pages)
+{
+    page_id blocks[64];
+    for (int i = 0; i < n; i++)
+        blocks[i] = take(pages, PAGE_SIZE);
+    for (int i = 0; i < n; i += 2)
+        page_heap_give(blocks[i], pages);
+}
+
+Test(page_heap, near_the_limit_no_more_goes_back_than_must)
+{
+    store_relaxed(&options.decay_ms, 3600000);
+    give_every_other(64, 32);
+    set_hard_limit(limit_charged() + 50 * PAGE_SIZE);
+    take(200, PAGE_SIZE);
+    cr_assert_gt(page_heap_counts().dirty_pages, 512u);
+    cr_assert_leq(limit_charged(), limit_bound(LIMIT_HARD));
+    check();
+}
+
+Test(page_heap, relief_ends_at_the_bound)
+{
+    store_relaxed(&options.decay_ms, 3600000);
+    give_every_other(64, 32);
+    page_id block = take(10, PAGE_SIZE);
+    take(1, PAGE_SIZE);
+    page_heap_give_recent(block, 10);
+    uint64_t bound = limit_charged() - 100 * PAGE_SIZE;
+    page_heap_relieve(bound);
+    cr_assert_leq(limit_charged(), bound);
+    cr_assert_gt(page_heap_counts().dirty_pages, 512u);
+    page_heap_relieve(0);
+    expect_charged(1025);
+}
+
+Test(page_heap, above_the_soft_limit_memory_goes_back_though_it_is_not_due)
+{
+    store_relaxed(&options.decay_ms, -1);
+    page_id block = take(100, PAGE_SIZE);
+    set_soft_limit(limit_charged() + 100 * PAGE_SIZE);
+    page_id other = take(150, PAGE_SIZE);
+    page_heap_give_recent(block, 100);
+    page_heap_give(other, 150);
+    cr_assert_leq(limit_charged(), limit_bound(LIMIT_SOFT));
+    cr_assert_not(limit_is_above_soft() && limit_charged() < limit_bound(LIMIT_SOFT) / 2);
+    check();
+}
+
+static void *take_until_refused(void *arg)
+{
+    unsigned seed = *(unsigned *)arg;
+    while (page_heap_take((size_t)1 + seed++ * 7 % 40, PAGE_SIZE).first.n != NO_PAGE.n)
+        cr_assert_leq(limit_charged(), limit_bound(LIMIT_HARD));
+    return NULL;
+}
+
+Test(page_heap, threads_together_do_not_pass_the_limit)
+{
+    pthread_t threads[4];
+    unsigned seeds[4] = {1, 2, 3, 4};
+    take(1, PAGE_SIZE);
+    set_hard_limit(limit_charged() + 5000 * PAGE_SIZE);
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, take_until_refused, &seeds[i]), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    cr_assert_leq(page_heap_counts().used_pages * PAGE_SIZE + meta_bytes(), limit_bound(LIMIT_HARD));
+    cr_assert_geq(limit_charged() + 40 * PAGE_SIZE, limit_bound(LIMIT_HARD));
+    check();
 }
 
 // --- Where address space is short.

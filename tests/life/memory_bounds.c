@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+// The library's own limits, TARN_LIMIT_SOFT and TARN_LIMIT_HARD, in whole programs: resident memory keeps
+// below the hard one while threads ask for more than that, refusal is NULL and ENOMEM, and what was freed can
+// be had again; above the soft one free memory goes back though its time has not come, and the program is
+// told.
+//
+// usage: memory_bounds     runs itself once for each case
+
+#define _GNU_SOURCE
+#include "../support/checks.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+#include <tarn/tarn.h>
+
+static const size_t mib = (size_t)1 << 20;
+
+typedef struct node {
+    struct node *next;
+} node;
+
+// Everything asked for is written to. Returns how much there was until the answer was NULL.
+static size_t exhaust(node **list, size_t size)
+{
+    size_t sum = 0;
+    errno = 0;
+    for (node *l; (l = malloc(size)) != NULL; sum += size) {
+        memset(l, 1, size);
+        l->next = *list;
+        *list = l;
+    }
+    expect(errno == ENOMEM);
+    return sum;
+}
+
+static void free_all(node **list)
+{
+    for (node *next; *list != NULL; *list = next) {
+        next = (*list)->next;
+        free(*list);
+    }
+}
+
+static _Atomic(unsigned) soft, hard;
+
+static void count_crossing(enum tarn_limit limit, size_t bytes, void *arg)
+{
+    (void)arg;
+    expect(bytes > 0);
+    *(limit == TARN_LIMIT_SOFT ? &soft : &hard) += 1;
+    void *p = malloc(100000); // it may allocate; near the hard limit it may get nothing
+    free(p);
+}
+
+static bool is_readable(int fd)
+{
+    struct pollfd wanted = {fd, POLLIN, 0};
+    return poll(&wanted, 1, 0) == 1;
+}
+
+enum { THREADS = 4 };
+
+static void *exhaust_sizes(void *arg)
+{
+    node *list = NULL;
+    size_t sum = 0;
+    for (size_t size = (size_t)1 << (unsigned)(14 + (size_t)arg); size >= 16; size /= 2)
+        sum += exhaust(&list, size);
+    free_all(&list);
+    expect(sum > 0);
+    return NULL;
+}
+
+// 64 MiB of the heap's; what else there is, stacks among it, gets 16.
+static void keep_below_the_hard_limit(void)
+{
+    pthread_t threads[THREADS];
+    size_t most = 0, before = resident_kib();
+    int fd = tarn_limit_event_fd(TARN_LIMIT_HARD);
+    expect(fd >= 0);
+    tarn_limit_set_callback(count_crossing, NULL);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < THREADS; i++)
+            expect(pthread_create(&threads[i], NULL, exhaust_sizes, (void *)(3 * i)) == 0);
+        for (int i = 0; i < THREADS; i++)
+            while (pthread_tryjoin_np(threads[i], NULL) != 0) {
+                size_t now = resident_kib();
+                most = now > most ? now : most;
+                sleep_ms(2);
+            }
+    }
+    printf("resident: %zu KiB before, %zu KiB at most\n", before, most);
+    expect(most > 48 * 1024 && most < before + 65 * 1024 + 512 * THREADS);
+    expect(hard > 0 && is_readable(fd));
+    expect_heap_is_whole();
+    node *list = NULL;
+    expect(exhaust(&list, mib) >= 56 * mib);
+    free_all(&list);
+}
+
+// Nothing decays by itself here (TARN_DECAY_MS=-1).
+static void give_back_above_the_soft_limit(void)
+{
+    node *list = NULL;
+    int fd = tarn_limit_event_fd(TARN_LIMIT_SOFT);
+    tarn_limit_set_callback(count_crossing, NULL);
+    for (int i = 0; i < 20; i++) {
+        for (size_t size = 100; size < 40000; size += size / 2)
+            for (size_t sum = 0; sum < 2 * mib; sum += size) {
+                node *l = malloc(size);
+                memset(l, 1, size);
+                l->next = list;
+                list = l;
+            }
+        free_all(&list);
+        sleep_ms(20); // the memory above goes back at most each 10 ms
+        free(malloc(4 * mib));
+    }
+    printf("resident: %zu KiB; crossed %u times\n", resident_kib(), (unsigned)soft);
+    fflush(stdout);
+    expect(resident_kib() < 28 * 1024);
+    expect(soft >= 20 && soft <= 60 && hard == 0);
+    expect(is_readable(fd));
+    expect_heap_is_whole();
+}
+
+static void grow_a_block_to_the_limit(void)
+{
+    unsigned char *block = malloc(mib);
+    size_t size = mib;
+    memset(block, 7, size);
+    for (unsigned char *grown; (grown = realloc(block, size + mib)) != NULL; size += mib) {
+        block = grown;
+        memset(block + size, 7, mib);
+    }
+    expect(errno == ENOMEM && size >= 28 * mib && size < 64 * mib);
+    for (size_t i = 0; i < size; i += 4096)
+        expect(block[i] == 7);
+    free(block);
+    block = malloc(56 * mib);
+    expect(block != NULL);
+    free(block);
+    expect_heap_is_whole();
+}
+
+// The child starts with what its parent holds.
+static void keep_below_in_a_child(void)
+{
+    node *list = NULL;
+    size_t half = 0;
+    for (; half < 32 * mib; half += 1000) {
+        node *l = malloc(1000);
+        l->next = list;
+        list = l;
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        node *more = NULL;
+        size_t sum = exhaust(&more, 10000);
+        expect(sum > 16 * mib && sum < 32 * mib);
+        free_all(&list);
+        expect(exhaust(&more, 10000) > 28 * mib);
+        expect_heap_is_whole();
+        _exit(0);
+    }
+    expect_child_exits(child, 0);
+}
+
+static const struct {
+    const char *name, *soft, *hard;
+    void (*run)(void);
+} cases[] = {{"hard", "0", "64M", keep_below_the_hard_limit},
+             {"soft", "24M", "0", give_back_above_the_soft_limit},
+             {"both", "24M", "1G", give_back_above_the_soft_limit},
+             {"realloc", "48M", "64M", grow_a_block_to_the_limit},
+             {"fork", "0", "64M", keep_below_in_a_child}};
+enum { CASES = sizeof cases / sizeof cases[0] };
+
+static void run_case(char *program, size_t i)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        setenv("TARN_LIMIT_SOFT", cases[i].soft, 1);
+        setenv("TARN_LIMIT_HARD", cases[i].hard, 1);
+        setenv("TARN_DECAY_MS", "-1", 1);
+        execl("/proc/self/exe", program, cases[i].name, (char *)NULL);
+        _exit(1);
+    }
+    expect_child_exits(child, 0);
+}
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; i < CASES; i++) {
+        if (argc == 2 && strcmp(argv[1], cases[i].name) == 0) {
+            limit_seconds(60);
+            cases[i].run();
+        } else if (argc != 2) {
+            printf("-- %s\n", cases[i].name);
+            fflush(stdout);
+            run_case(argv[0], i);
+        }
+    }
+    return 0;
+}
