@@ -92,7 +92,7 @@ static int64_t sum_of_parts(void)
 {
     return number("live_bytes") + number("cached_thread_bytes") + number("cached_batch_bytes") +
            number("span_free_bytes") + number("span_waste_bytes") + number("page_heap_dirty_bytes") +
-           number("page_heap_clean_bytes");
+           number("page_heap_clean_bytes") + number("guard_bytes");
 }
 
 static int64_t held_by_all(uint64_t *operations)

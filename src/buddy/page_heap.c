@@ -5,6 +5,7 @@
 #include "buddy/recent.h"
 #include "buddy/zone_table.h"
 #include "core/decay.h"
+#include "core/guard.h"
 #include "core/intake.h"
 #include "core/limit.h"
 #include "core/lock.h"
@@ -324,6 +325,14 @@ static void give_run(struct page_run run)
     }
 }
 
+// Guards come down first; where the kernel refuses that, the block stays out of use.
+static void send_home(struct page_run run)
+{
+    size_t n = run.n & ~RECENT_GUARDED;
+    if (n == run.n || guard_lift_ends(run.first, n))
+        give_run((struct page_run){run.first, n});
+}
+
 // True if there were any: their pages are where other requests can have them.
 static bool give_recent(void)
 {
@@ -331,7 +340,7 @@ static bool give_recent(void)
     struct page_run run = recent_next(&from);
     bool any = run.n != 0;
     for (; run.n != 0; run = recent_next(&from))
-        give_run(run);
+        send_home(run);
     return any;
 }
 
@@ -586,14 +595,15 @@ void page_heap_give_recent(page_id first, size_t n)
     // Where address space is short, free zones go back at once, and recent blocks would hold them.
     if (unlikely(load_relaxed(&options.decay_ms) == 0) || unlikely(!page_map_is_reserved()) ||
         limit_is_above_soft()) {
-        page_heap_give(first, n);
+        send_home((struct page_run){first, n});
+        page_heap_decay();
         return;
     }
     struct recent_set *set = recent_near();
     struct page_run displaced = recent_give(set, first, n);
     decay_note();
     if (displaced.n != 0)
-        give_run(displaced);
+        send_home(displaced);
     if (unlikely(load_relaxed(&set->gives) % GIVES_PER_CLOCK == 0))
         page_heap_decay();
 }

@@ -18,6 +18,10 @@ struct recent_set {
     atomic_u64 gives; // relaxed, roughly: gives since the start
 };
 
+// Set in a run's number of pages: the first page and the last are guards (core/guard.h). Such a run serves
+// only who asks for one.
+#define RECENT_GUARDED (UINT32_C(1) << 31)
+
 struct page_run {
     page_id first;
     size_t n; // 0: no pages
@@ -55,6 +59,18 @@ static inline struct page_run recent_take(struct recent_set *self, size_t n)
         uint64_t word = load_relaxed(&self->blocks[i]);
         if ((word >> 32) - n <= n / 8 && cas_acquire(&self->blocks[i], &word, 0)) // pairs with recent_give
             return recent_run(word);
+    }
+    return (struct page_run){NO_PAGE, 0};
+}
+
+// The same among the guarded ones; n counts the guards.
+static inline struct page_run recent_take_guarded(struct recent_set *self, size_t n)
+{
+    for (size_t i = 0; i < RECENT_BLOCKS; i++) {
+        uint64_t word = load_relaxed(&self->blocks[i]);
+        if ((word >> 32) - (n | RECENT_GUARDED) <= (n - 2) / 8 &&
+            cas_acquire(&self->blocks[i], &word, 0)) // pairs with recent_give
+            return (struct page_run){recent_run(word).first, recent_run(word).n & ~RECENT_GUARDED};
     }
     return (struct page_run){NO_PAGE, 0};
 }

@@ -5,6 +5,8 @@
 #include "buddy/zone_table.h"
 #include "core/background.h"
 #include "core/central.h"
+#include "core/harden.h"
+#include "core/hardened.h"
 #include "core/init.h"
 #include "core/large.h"
 #include "core/limit.h"
@@ -70,13 +72,18 @@ static void *take_class(unsigned cls)
     return likely(p != NULL) ? p : out_of_memory();
 }
 
+static void *take_pages(size_t size, size_t align, bool *clean)
+{
+    return is_hardened() ? hardened_large_alloc(size, align, clean) : large_alloc(size, align, clean);
+}
+
 static void *take_large(size_t size, size_t align, bool *clean)
 {
     bool possible = size <= PTRDIFF_MAX && align <= PTRDIFF_MAX && heap_start();
-    void *p = possible ? large_alloc(size, align, clean) : NULL;
+    void *p = possible ? take_pages(size, align, clean) : NULL;
     if (p == NULL && possible && size <= min_size(os_memory_bytes(), limit_bound(LIMIT_HARD))) {
         alloc_collect();
-        p = large_alloc(size, align, clean);
+        p = take_pages(size, align, clean);
     }
     end_slow_path();
     return p != NULL ? p : out_of_memory();
@@ -109,7 +116,8 @@ static page_id large_around(page_id page)
     page_id head = page;
     while (head.n > 0 && page_entry(head) == 0)
         head.n--;
-    bool reaches = page_entry(head) == PAGE_LARGE && head.n + (large_size(head) >> PAGE_SHIFT) > page.n;
+    bool large = page_entry(head) == PAGE_LARGE || page_entry(head) == PAGE_HARDENED;
+    bool reaches = large && head.n + (large_size(head) >> PAGE_SHIFT) > page.n;
     return reaches ? head : NO_PAGE;
 }
 
@@ -132,6 +140,11 @@ static bool is_large(page_id page, const void *p)
     return page_entry(page) == PAGE_LARGE && page_address(page) == p;
 }
 
+static bool is_hardened_block(page_id page, const void *p)
+{
+    return page_entry(page) == PAGE_HARDENED && page_address(page) == p;
+}
+
 static _Noreturn void misused_slot(const char *call, const void *p, page_id page, unsigned cls)
 {
     uintptr_t start = (uintptr_t)page_address(span_first_page(page));
@@ -145,12 +158,29 @@ static inline __attribute__((always_inline)) unsigned checked_class(const char *
 {
     unsigned cls = unlikely(page.n == NO_PAGE.n) ? 0 : entry_class(page_entry_known(page));
     if (unlikely(cls == 0)) {
-        if (!is_large(page, p))
+        if (!is_large(page, p) && !is_hardened_block(page, p))
             misused(call, p);
     } else if (unlikely(span_slot_of(cls, p, (uintptr_t)page_address(span_first_page(page))) == SIZE_MAX)) {
         misused_slot(call, p, page, cls);
     }
     return cls;
+}
+
+static void free_hardened_block(page_id page, void *p)
+{
+    if (!is_hardened_block(page, p))
+        misused("free", p);
+    hardened_large_free(page);
+}
+
+static void free_slot(page_id page, void *p, uint32_t entry)
+{
+    if (!is_hardened()) {
+        tcache_overflow(p, entry);
+        return;
+    }
+    checked_class("free", p, page);
+    hardened_slot_free(p, entry);
 }
 
 void alloc_free_slow(void *p)
@@ -160,11 +190,11 @@ void alloc_free_slow(void *p)
     page_id page = page_of(p);
     uint32_t entry = page_entry(page);
     if (likely(entry_is_small(entry)))
-        tcache_overflow(p, entry);
+        free_slot(page, p, entry);
     else if (likely(is_large(page, p)))
         large_free(page);
     else
-        misused("free", p);
+        free_hardened_block(page, p);
     end_slow_path();
 }
 
@@ -281,7 +311,8 @@ static inline __attribute__((always_inline)) void *move(void *p, size_t holds, s
 
 static void *resize_large(void *p, page_id page, size_t size)
 {
-    if (size > SIZE_CLASS_MAX && size <= PTRDIFF_MAX && large_resize(page, size))
+    if (size > SIZE_CLASS_MAX && size <= PTRDIFF_MAX &&
+        (is_hardened() ? hardened_large_resize(page, size) : large_resize(page, size)))
         return p;
     return move(p, large_size(page), size);
 }

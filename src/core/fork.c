@@ -11,7 +11,9 @@
 #include "core/background.h"
 #include "core/batch.h"
 #include "core/central.h"
+#include "core/harden.h"
 #include "core/meta.h"
+#include "core/random.h"
 #include "tcache/tcache.h"
 #include <pthread.h>
 
@@ -22,6 +24,8 @@ uint32_t fork_count(void) { return load_relaxed(&forks); }
 static void in_child(void)
 {
     fetch_add_relaxed(&forks, 1);
+    if (is_hardened())
+        random_after_fork();
     meta_after_fork();
     batch_after_fork();
     page_heap_after_fork();

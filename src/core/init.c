@@ -6,6 +6,7 @@
 #include "core/batch.h"
 #include "core/central.h"
 #include "core/fork.h"
+#include "core/harden.h"
 #include "core/limit.h"
 #include "core/meta.h"
 #include "core/options.h"
@@ -52,6 +53,7 @@ static bool start_layers(void)
 {
     load_options();
     limit_refresh();
+    harden_init();
     meta_init();
     if (!page_map_init(load_relaxed(&options.arena)) || !zone_table_init())
         return false;

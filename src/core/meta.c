@@ -2,9 +2,11 @@
 #include "core/meta.h"
 
 #include "core/bits.h"
+#include "core/harden.h"
 #include "core/limit.h"
 #include "core/lock.h"
 #include "core/os.h"
+#include "core/random.h"
 
 #define CHUNK_BYTES ((size_t)256 << 10)
 
@@ -18,11 +20,24 @@ void meta_init(void) { lock_init(&meta.lock, LOCK_META); }
 
 size_t meta_bytes(void) { return load_relaxed(&meta.bytes); }
 
+// With pages before and behind that nothing may touch, as many of them before as chance will have it.
+static void *map_guarded(size_t size)
+{
+    enum { PLACES = 16 };
+    size_t page = os_page_size(), before = page * (1 + random_below(PLACES));
+    unsigned char *p = os_map(before + size + page);
+    if (p == NULL)
+        return NULL;
+    os_forbid(p, before);
+    os_forbid(p + before + size, page);
+    return p + before;
+}
+
 static void *map_counted(size_t size)
 {
     if (!limit_reserve(size))
         return NULL;
-    void *p = os_map(size);
+    void *p = is_hardened() ? map_guarded(align_up(size, os_page_size())) : os_map(size);
     if (p != NULL)
         fetch_add_relaxed(&meta.bytes, size);
     else

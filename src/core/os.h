@@ -32,6 +32,14 @@ void os_advise_huge(void *address, size_t size, bool huge);
 // How many of the kernel's pages of a range hold memory; the range starts at one.
 size_t os_resident_pages(const void *address, size_t size);
 
+// Makes a range of committed memory inaccessible and gives its memory back; os_commit makes it usable, and
+// zero. False if the kernel refuses.
+bool os_forbid(void *address, size_t size);
+// Whole pages of the library's own variables can only be read from now on.
+void os_seal(void *address, size_t size);
+// Unpredictable bytes, as good as the kernel has them without waiting.
+void os_random(void *bytes, size_t size);
+
 size_t os_page_size(void);
 // The address-space limit in bytes (RLIMIT_AS), SIZE_MAX when there is none.
 size_t os_address_space_limit(void);

@@ -11,6 +11,7 @@
 #include <sys/auxv.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
@@ -147,6 +148,45 @@ size_t os_resident_pages(const void *address, size_t size)
     }
     errno = saved;
     return count;
+}
+
+bool os_forbid(void *address, size_t size)
+{
+    if (injected_fault())
+        return false;
+    int saved = errno;
+    void *p = mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    errno = saved;
+    return p != MAP_FAILED;
+}
+
+void os_seal(void *address, size_t size)
+{
+    int saved = errno;
+    mprotect(address, size, PROT_READ);
+    errno = saved;
+}
+
+// Without the system call, or before the kernel has gathered enough: what it gave the program at its start.
+static void random_of_start(unsigned char *bytes, size_t size)
+{
+    enum { GIVEN = 16 };
+    const unsigned char *given = (const unsigned char *)getauxval(AT_RANDOM);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t x = (uint64_t)now.tv_nsec ^ (uintptr_t)__builtin_thread_pointer() ^ (uint64_t)getpid() << 32;
+    for (size_t i = 0; i < size; i++) {
+        x = (x ^ (given == NULL ? i : given[i % GIVEN])) * UINT64_C(0x9e3779b97f4a7c15);
+        bytes[i] = (unsigned char)(x >> 56);
+    }
+}
+
+void os_random(void *bytes, size_t size)
+{
+    int saved = errno;
+    if (syscall(SYS_getrandom, bytes, size, GRND_NONBLOCK) != (long)size)
+        random_of_start(bytes, size);
+    errno = saved;
 }
 
 size_t os_page_size(void)

@@ -4,8 +4,10 @@
 #include "buddy/page_heap.h"
 #include "buddy/zone.h"
 #include "core/bits.h"
+#include "core/harden.h"
 #include "core/os.h"
 #include "core/page_map.h"
+#include "core/random.h"
 
 _Static_assert(sizeof(span_state) == sizeof(uint64_t), "the packed state is one word");
 _Static_assert(sizeof(struct span) == PAGE_DESCRIPTOR_BYTES, "a span's descriptor fills a page's");
@@ -129,12 +131,25 @@ static uint64_t lowest_bits(uint64_t word, size_t n)
     return word & ~rest;
 }
 
+// Any n bits of a word, in a row from a random one on.
+static uint64_t random_run(uint64_t word, size_t n)
+{
+    unsigned from = (unsigned)random_below(64), back = (64 - from) % 64;
+    uint64_t turned = lowest_bits(word >> from | word << back, n);
+    return turned << from | turned >> back;
+}
+
+static uint64_t some_bits(uint64_t word, size_t n)
+{
+    return is_hardened() ? random_run(word, n) : lowest_bits(word, n);
+}
+
 static uint64_t take_word(struct span *self, size_t word, size_t n)
 {
     uint64_t free = load_relaxed(&self->bits[word]); // only we clear bits, so what we see stays ours to take
     if (free == 0)
         return 0;
-    uint64_t mine = bits_count(free) <= n ? free : lowest_bits(free, n);
+    uint64_t mine = bits_count(free) <= n ? free : some_bits(free, n);
     fetch_and_acquire(&self->bits[word], ~mine); // pairs with span_give_bits
     return mine;
 }
@@ -152,12 +167,16 @@ size_t span_take(struct span *self, void **out, size_t n)
 {
     size_t words = (self->slots + 63u) / 64, word = load_relaxed(&self->next_word);
     void **end = out;
+    if (is_hardened())
+        word = random_below(words);
     for (size_t i = 0; i < words && (size_t)(end - out) < n; i++, word = word + 1 < words ? word + 1 : 0) {
         end = emit(self, word, take_word(self, word, n - (size_t)(end - out)), end);
         store_relaxed(&self->next_word, (uint32_t)word);
     }
     if (end != out)
         count_taken(self, (size_t)(end - out));
+    if (is_hardened())
+        random_shuffle(out, (size_t)(end - out));
     self->age = SPAN_IN_USE;
     return (size_t)(end - out);
 }

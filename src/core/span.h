@@ -82,7 +82,8 @@ struct span {
     uint8_t age;   // enum span_age; the holder's, as is seen_free
     uint16_t seen; // free slots at the last visit
     bool fresh;    // a large span whose memory held nothing when it was allocated; the owner's
-    uint8_t unused[25];
+    bool guarded;  // of a hardened large block: guards stand before and behind it
+    uint8_t unused[24];
     atomic_u64 bits[16]; // slot i is free <=> bit i % 64 of word i / 64 is set
 };
 
@@ -94,7 +95,8 @@ static inline struct span *span_of_page(page_id page) { return span_at(span_firs
 struct span *span_make_small(page_id first, unsigned cls, uint32_t home);
 // `fresh`: its memory held nothing before.
 struct span *span_make_large(page_id first, size_t pages, bool fresh);
-// Takes up to n slots, lowest address last in `out`; returns how many. Holder only.
+// Takes up to n slots, lowest address last in `out`, or in random order where the heap is hardened; returns
+// how many. Holder only.
 size_t span_take(struct span *self, void **out, size_t n);
 // Gives the slots of one bitmap word back. Returns the old word: a bit of `mask` that is set there was free
 // already.
@@ -108,6 +110,11 @@ enum span_duty span_release(struct span *self);
 // that went back to the kernel.
 bool span_visit(struct span *self);
 size_t span_rest(struct span *self);
+// True while the slot is free in its span: neither the program's nor in a cache. Relaxed: for a slot's owner.
+static inline bool span_slot_is_free(struct span *self, size_t slot)
+{
+    return (load_relaxed(&self->bits[slot / 64]) >> slot % 64 & 1) != 0;
+}
 // Makes a cache the home of the span's slots.
 void span_set_home(struct span *self, uint32_t home);
 

@@ -25,6 +25,11 @@ static size_t count_block(struct stats *stats, page_id page)
         stats->large_bytes += large_size(page);
         return 1;
     }
+    if (entry == PAGE_HARDENED) {
+        stats->large_bytes += large_size(page);
+        stats->guard_bytes += span_at(page)->guarded ? 2 * PAGE_SIZE : 0;
+        return 1;
+    }
     if (!entry_is_small(entry))
         return 1;
     unsigned cls = entry_class(entry);

@@ -3,6 +3,7 @@
 
 #include "buddy/page_heap.h"
 #include "core/central.h"
+#include "core/harden.h"
 #include "core/options.h"
 #include "core/os.h"
 #include "tcache/registry.h"
@@ -286,7 +287,7 @@ static void maintain(void)
 static void set_up(struct tcache *self)
 {
     self->base = page_map.base;
-    self->pages = page_map.pages;
+    self->pages = is_hardened() ? 0 : page_map.pages; // 0: every free takes its slow half
     self->entries = page_map.entries;
     for (size_t size = 0; size <= SIZE_CLASS_SMALL_MAX; size++) {
         unsigned cls = size_class_small[size];

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+#include "core/guard.h"
+
+#include "core/atomics.h"
+#include "core/os.h"
+#include "core/page_map.h"
+
+static atomic_u64 standing; // relaxed: a bound, not a hand-over
+
+size_t guard_count(void) { return load_relaxed(&standing); }
+
+bool guard_raise(page_id first, size_t pages)
+{
+    if (fetch_add_relaxed(&standing, 1) < GUARDS_MOST && os_forbid(page_address(first), pages * PAGE_SIZE))
+        return true;
+    fetch_sub_relaxed(&standing, 1);
+    return false;
+}
+
+bool guard_lift(page_id first, size_t pages)
+{
+    if (!os_commit(page_address(first), pages * PAGE_SIZE))
+        return false;
+    fetch_sub_relaxed(&standing, 1);
+    return true;
+}
+
+static page_id last_of(page_id first, size_t n) { return (page_id){first.n + (uint32_t)n - 1}; }
+
+bool guard_raise_ends(page_id first, size_t n)
+{
+    if (!guard_raise(first, 1))
+        return false;
+    // Where the kernel takes neither the second nor the first one back, the first stands alone.
+    return guard_raise(last_of(first, n), 1) || !guard_lift(first, 1);
+}
+
+bool guard_lift_ends(page_id first, size_t n)
+{
+    if (!guard_lift(first, 1))
+        return false;
+    return guard_lift(last_of(first, n), 1);
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// Guards: pages of the heap that nothing may touch, so that what runs over the end of a block faults there.
+// Any thread; a page's owner raises and lifts.
+#ifndef TARN_CORE_GUARD_H
+#define TARN_CORE_GUARD_H
+
+#include "core/ids.h"
+#include <stdbool.h>
+
+// A guard may split a mapping in three, and the kernel grants a process 65530 mappings unless told otherwise:
+// guards take at most half of them.
+#define GUARDS_MOST 16384
+
+// Makes pages inaccessible; their memory goes back to the kernel. False when there are guards enough, or the
+// kernel refuses.
+bool guard_raise(page_id first, size_t pages);
+// The pages can be used again, and read as zeros. False when the kernel refuses; then they stay as they are.
+bool guard_lift(page_id first, size_t pages);
+// The same for the first and the last page of a run of n: both or none.
+bool guard_raise_ends(page_id first, size_t n);
+bool guard_lift_ends(page_id first, size_t n);
+// Guards that stand.
+size_t guard_count(void);
+
+#endif

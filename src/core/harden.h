@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// How far the heap hardens itself against misuse: TARN_HARDEN as it was at the start, and secrets drawn then.
+// Any thread may read; harden_init runs once, before there is a second thread.
+#ifndef TARN_CORE_HARDEN_H
+#define TARN_CORE_HARDEN_H
+
+#include "core/atomics.h"
+#include "core/bits.h"
+
+// Each level does what those below it do. docs/hardening.md has the table of what is detected.
+enum harden_level {
+    HARDEN_OFF,      // only what costs nothing: bitmaps, sizes, addresses
+    HARDEN_PLACES,   // slots in random order, zeroed when freed; guards around large blocks and metadata
+    HARDEN_CANARIES, // canaries, delayed reuse, writes to freed blocks are found; guards behind spans
+    HARDEN_PAGES     // objects on pages of their own
+};
+
+#define HARDEN_PAGE 4096
+
+// Alone on its page, which can be read only once harden_init has run at a level above 0.
+union harden {
+    struct {
+        atomic_u32 level; // relaxed: whoever has a block has seen the start of the heap
+        uint64_t secrets[2];
+    };
+    unsigned char page[HARDEN_PAGE];
+};
+
+extern union harden harden __attribute__((visibility("hidden")));
+
+void harden_init(void);
+
+static inline enum harden_level harden_level(void) { return load_relaxed(&harden.level); }
+static inline bool is_hardened(void) { return unlikely(load_relaxed(&harden.level) != HARDEN_OFF); }
+
+#endif

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#include "core/hardened.h"
+
+#include "buddy/page_heap.h"
+#include "core/bits.h"
+#include "core/guard.h"
+#include "core/misuse.h"
+#include "core/page_map.h"
+#include "core/span.h"
+#include "tcache/tcache.h"
+#include <string.h>
+
+// --- Large blocks:  guard, pages, guard.  The block's page map entry is that of its first page behind the
+// guard.
+
+static page_id behind(page_id page, size_t n) { return (page_id){page.n + (uint32_t)n}; }
+
+// A run of n pages whose second one is aligned: what lies before the first goes back.
+static struct page_run take_run(size_t n, size_t align_pages, bool *clean)
+{
+    size_t before = align_pages - 1;
+    struct page_block block = page_heap_take(n + before, align_pages << PAGE_SHIFT);
+    *clean = block.clean;
+    if (block.first.n == NO_PAGE.n)
+        return (struct page_run){NO_PAGE, 0};
+    if (before != 0)
+        page_heap_give(block.first, before);
+    return (struct page_run){behind(block.first, before), n};
+}
+
+static void *make_block(page_id first, size_t pages, bool guarded)
+{
+    struct span *span = span_make_large(first, pages, false);
+    span->guarded = guarded;
+    page_map_set(first, 1, PAGE_HARDENED);
+    return page_address(first);
+}
+
+static void *take_guarded(size_t pages, size_t align_pages, bool *clean)
+{
+    struct page_run run = {NO_PAGE, 0};
+    if (align_pages == 1)
+        run = page_heap_take_guarded(pages + 2);
+    if (run.n != 0)
+        return make_block(behind(run.first, 1), run.n - 2, true);
+    run = take_run(pages + 2, align_pages, clean);
+    if (run.n == 0)
+        return NULL;
+    bool guarded = guard_raise_ends(run.first, run.n);
+    if (!guarded) {
+        page_heap_give(run.first, 1);
+        page_heap_give(behind(run.first, run.n - 1), 1);
+    }
+    return make_block(behind(run.first, 1), pages, guarded);
+}
+
+// Under a limit on address space there are no guards.
+void *hardened_large_alloc(size_t size, size_t align, bool *clean)
+{
+    size_t pages = max_size(1, pages_for(size));
+    *clean = false;
+    if (page_map_is_reserved())
+        return take_guarded(pages, max_size(1, align >> PAGE_SHIFT), clean);
+    struct page_block block = page_heap_take(pages, max_size(align, PAGE_SIZE));
+    *clean = block.clean;
+    return block.first.n == NO_PAGE.n ? NULL : make_block(block.first, pages, false);
+}
+
+void hardened_large_free(page_id first)
+{
+    struct span *span = span_at(first);
+    size_t pages = load_relaxed(&span->pages);
+    page_map_set(first, 1, 0);
+    memset(page_address(first), 0, min_size(HARDENED_ZEROED, pages * PAGE_SIZE));
+    if (span->guarded)
+        page_heap_give_guarded((page_id){first.n - 1}, pages + 2);
+    else
+        page_heap_give(first, pages);
+}
+
+bool hardened_large_resize(page_id first, size_t size)
+{
+    return max_size(1, pages_for(size)) == load_relaxed(&span_at(first)->pages);
+}
+
+// --- Slots.
+
+void hardened_slot_free(void *p, uint32_t entry)
+{
+    struct span *span = span_of_page(page_of(p));
+    if (span_slot_is_free(span, span_slot_of(entry_class(entry), p, span_start(span))))
+        misuse_double_free(p);
+    memset(p, 0, size_class_size(entry_class(entry)));
+    tcache_overflow(p, entry);
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#include "core/guard.h"
+
+#include "../support/dies.h"
+#include "buddy/page_heap.h"
+#include "core/init.h"
+#include "core/os.h"
+#include "core/page_map.h"
+#include <criterion/criterion.h>
+
+static page_id take(size_t pages)
+{
+    cr_assert(heap_start());
+    page_id first = page_heap_take(pages, 1).first;
+    cr_assert_neq(first.n, NO_PAGE.n);
+    memset(page_address(first), 1, pages * PAGE_SIZE);
+    return first;
+}
+
+static void touch(void *p) { *(volatile char *)p = 1; }
+
+static bool faults(void *p)
+{
+    char text[64];
+    int status = run_in_child(touch, p, text, sizeof text);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+}
+
+TestSuite(guard, .timeout = 60);
+
+Test(guard, a_guard_faults_until_it_is_lifted_and_then_reads_as_zeros)
+{
+    page_id first = take(2);
+    char *p = page_address(first);
+    cr_assert(guard_raise(first, 1));
+    cr_assert_eq(guard_count(), 1u);
+    cr_assert(faults(p) && faults(p + PAGE_SIZE - 1));
+    cr_assert_not(faults(p + PAGE_SIZE));
+    cr_assert(guard_lift(first, 1));
+    cr_assert_eq(guard_count(), 0u);
+    cr_assert_eq(p[0], 0);
+    cr_assert_eq(p[PAGE_SIZE], 1);
+}
+
+Test(guard, ends_are_raised_both_or_none)
+{
+    page_id first = take(4);
+    char *p = page_address(first);
+    cr_assert(guard_raise_ends(first, 4));
+    cr_assert(faults(p) && faults(p + 3 * PAGE_SIZE) && !faults(p + PAGE_SIZE));
+    cr_assert(guard_lift_ends(first, 4));
+    cr_assert_eq(guard_count(), 0u);
+    for (uint32_t n = 1; n <= 2; n++) {
+        os_fail_nth(n);
+        cr_assert_not(guard_raise_ends(first, 4));
+        cr_assert_eq(guard_count(), 0u);
+        memset(p, 1, 4 * PAGE_SIZE);
+    }
+}
+
+Test(guard, there_are_only_so_many)
+{
+    page_id first = take(2);
+    size_t raised = 0;
+    while (raised < GUARDS_MOST + 10 && guard_raise(first, 1))
+        raised++; // the same page: what is bounded is the number
+    cr_assert_eq(raised, (size_t)GUARDS_MOST);
+    cr_assert(guard_lift(first, 1));
+    cr_assert(guard_raise(first, 1));
+}
