@@ -51,28 +51,30 @@ static inline struct recent_set *recent_near(void)
     return &recent_sets[key >> recent_shift];
 }
 
-// A block of n pages or up to an eighth more, n >= 1; n == 0 when there is none. A size that varies a little
-// is served so too.
-static inline struct page_run recent_take(struct recent_set *self, size_t n)
+// A block whose upper half of the word is in [least, least + slack].
+static inline struct page_run recent_take_word(struct recent_set *self, size_t least, size_t slack)
 {
     for (size_t i = 0; i < RECENT_BLOCKS; i++) {
         uint64_t word = load_relaxed(&self->blocks[i]);
-        if ((word >> 32) - n <= n / 8 && cas_acquire(&self->blocks[i], &word, 0)) // pairs with recent_give
+        if ((word >> 32) - least <= slack &&
+            cas_acquire(&self->blocks[i], &word, 0)) // pairs with recent_give
             return recent_run(word);
     }
     return (struct page_run){NO_PAGE, 0};
 }
 
+// A block of n pages or up to an eighth more, n >= 1; n == 0 when there is none. A size that varies a little
+// is served so too.
+static inline struct page_run recent_take(struct recent_set *self, size_t n)
+{
+    return recent_take_word(self, n, n / 8);
+}
+
 // The same among the guarded ones; n counts the guards.
 static inline struct page_run recent_take_guarded(struct recent_set *self, size_t n)
 {
-    for (size_t i = 0; i < RECENT_BLOCKS; i++) {
-        uint64_t word = load_relaxed(&self->blocks[i]);
-        if ((word >> 32) - (n | RECENT_GUARDED) <= (n - 2) / 8 &&
-            cas_acquire(&self->blocks[i], &word, 0)) // pairs with recent_give
-            return (struct page_run){recent_run(word).first, recent_run(word).n & ~RECENT_GUARDED};
-    }
-    return (struct page_run){NO_PAGE, 0};
+    struct page_run run = recent_take_word(self, n | RECENT_GUARDED, (n - 2) / 8);
+    return (struct page_run){run.first, run.n & ~RECENT_GUARDED};
 }
 
 // Puts a block in; returns the one that had to make room, if any.
