@@ -19,7 +19,11 @@
 static atomic_u32 threads_possible;
 static atomic_u32 running; // 1 from the start of the thread to its last step
 
-static __attribute__((constructor)) void note_constructors(void) { store_relaxed(&threads_possible, 1); }
+static __attribute__((constructor)) void note_constructors(void)
+{
+    store_relaxed(&threads_possible, 1);
+    decay_reconsider();
+}
 
 static struct lock working = {.rank = LOCK_BACKGROUND}; // held over each step
 
@@ -103,10 +107,22 @@ static bool may_start(void)
     return registry_starts() >= 2 || strcmp(when, "always") == 0;
 }
 
+// What kept the thread from being started may end between the look at it and the step to ALONE.
+static void stay_alone(void)
+{
+    uint32_t wanted = KEEPER_WANTED;
+    if (cas_relaxed(&decay_keeper, &wanted, KEEPER_ALONE) && may_start())
+        decay_reconsider();
+}
+
 void background_start(void)
 {
     uint32_t wanted = KEEPER_WANTED;
-    if (!may_start() || !cas_relaxed(&decay_keeper, &wanted, KEEPER_AWAKE))
+    if (!may_start()) {
+        stay_alone();
+        return;
+    }
+    if (!cas_relaxed(&decay_keeper, &wanted, KEEPER_AWAKE))
         return;
     store_relaxed(&running, 1);
     int saved = errno;

@@ -29,16 +29,19 @@ uint64_t decay_phase_ms(void);
 // The background thread's state:
 //
 //   NONE ──note──> WANTED ──it starts──> AWAKE <──note── ASLEEP      any ──> STOPPED, at exit
-//                                          └── nothing decays ──┘
+//                  │    ↑                  └── nothing decays ──┘
+//                  └─> ALONE: the process has one thread and is to keep it so until there is a second
 //
 // A note comes after the memory it is about was made free. Nothing orders the two for the sleeper: it goes to
 // sleep by writing ASLEEP, waiting for one more phase, and looking for work again; a note that still read
 // AWAKE was, by then, visible long ago.
-enum decay_keeper { KEEPER_NONE, KEEPER_ASLEEP, KEEPER_WANTED, KEEPER_AWAKE, KEEPER_STOPPED };
+enum decay_keeper { KEEPER_NONE, KEEPER_ASLEEP, KEEPER_WANTED, KEEPER_ALONE, KEEPER_AWAKE, KEEPER_STOPPED };
 
 extern atomic_u32 decay_keeper __attribute__((visibility("hidden")));
 
 void decay_note_slow(void);
+// A reason to do without the thread is gone, perhaps the last.
+void decay_reconsider(void);
 
 // Something is free that will go back when it has been so for long enough.
 static inline void decay_note(void)

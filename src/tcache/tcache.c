@@ -3,6 +3,7 @@
 
 #include "buddy/page_heap.h"
 #include "core/central.h"
+#include "core/decay.h"
 #include "core/harden.h"
 #include "core/options.h"
 #include "core/os.h"
@@ -303,6 +304,7 @@ static struct tcache *start(void)
     if (self->entries == NULL) // else another thread had it before
         set_up(self);
     tcache_self = self; // before pthread_setspecific, which may allocate
+    decay_reconsider();
     if (exit_key_works)
         pthread_setspecific(exit_key, self);
     return self;
