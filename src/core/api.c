@@ -52,7 +52,7 @@ int tarn_stats_print(enum tarn_stats_format format, void (*write)(void *arg, con
         return EINVAL;
     struct stats stats;
     struct printer printer;
-    survey_take(&stats);
+    survey_take_resident(&stats);
     printer_init(&printer, write, arg);
     (format == TARN_STATS_TEXT ? stats_print_text : stats_print_json)(&printer, &stats);
     print_flush(&printer);

@@ -10,10 +10,18 @@
 
 #define CHUNK_BYTES ((size_t)256 << 10)
 
+// A mapping; it is described at the start of a chunk.
+struct mapping {
+    struct mapping *next;
+    uintptr_t start;
+    size_t size;
+};
+
 static struct {
     struct lock lock;
-    uintptr_t next, end; // guarded by lock
-    atomic_u64 bytes;    // relaxed: a statistic
+    uintptr_t next, end;                // guarded by lock
+    atomic_u64 bytes;                   // relaxed: a statistic
+    _Atomic(struct mapping *) mappings; // written under lock; read by anybody, since none ever goes
 } meta;
 
 void meta_init(void) { lock_init(&meta.lock, LOCK_META); }
@@ -45,27 +53,54 @@ static void *map_counted(size_t size)
     return p;
 }
 
+static void note_mapping_locked(struct mapping *self, uintptr_t start, size_t size)
+{
+    *self = (struct mapping){load_relaxed(&meta.mappings), start, size};
+    store_release(&meta.mappings, self); // pairs with meta_next
+}
+
 static void *bump_locked(size_t size, size_t align)
 {
     uintptr_t start = align_up(meta.next, align);
     if (meta.next == 0 || start + size > meta.end) {
-        start = (uintptr_t)map_counted(CHUNK_BYTES);
-        if (start == 0)
+        uintptr_t chunk = (uintptr_t)map_counted(CHUNK_BYTES);
+        if (chunk == 0)
             return NULL;
-        meta.end = start + CHUNK_BYTES;
+        note_mapping_locked((struct mapping *)chunk, chunk, CHUNK_BYTES);
+        meta.end = chunk + CHUNK_BYTES;
+        start = align_up(chunk + sizeof(struct mapping), align);
     }
     meta.next = start + size;
     return (void *)start;
 }
 
+static void *map_locked(size_t size)
+{
+    struct mapping *mapping = bump_locked(sizeof *mapping, _Alignof(struct mapping));
+    void *p = mapping == NULL ? NULL : map_counted(size);
+    if (p != NULL)
+        note_mapping_locked(mapping, (uintptr_t)p, size);
+    return p;
+}
+
 void *meta_alloc(size_t size, size_t align)
 {
-    if (size > CHUNK_BYTES / 4)
-        return map_counted(align_up(size, os_page_size()));
     lock_take(&meta.lock);
-    void *p = bump_locked(size, align);
+    void *p = size > CHUNK_BYTES / 4 ? map_locked(align_up(size, os_page_size())) : bump_locked(size, align);
     lock_drop(&meta.lock);
     return p;
+}
+
+const void *meta_next(const void *at, uintptr_t *start, size_t *size)
+{
+    const struct mapping *before = at;
+    const struct mapping *mapping =
+        before == NULL ? load_acquire(&meta.mappings) : before->next; // pairs with note_mapping_locked
+    if (mapping == NULL)
+        return NULL;
+    *start = mapping->start;
+    *size = mapping->size;
+    return mapping;
 }
 
 // `next` and `end` may belong to different chunks if a thread vanished between them: a new chunk begins.

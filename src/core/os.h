@@ -50,6 +50,17 @@ size_t os_physical_bytes(void);
 size_t os_memory_bytes(void);
 unsigned os_cpu(void);
 unsigned os_cpu_count(void);
+// Resident memory of this process in bytes: as the kernel counts exactly, if it says (which takes as long as
+// a walk over it all).
+struct os_memory {
+    uint64_t files; // of files and shared memory
+    uint64_t anonymous;
+    uint64_t huge; // in huge pages, part of the others
+};
+struct os_memory os_memory(void);
+// For each page of the kernel's in a range, whose start is such a page's: bit 0 of a byte says whether it is
+// resident.
+void os_presence(void *address, size_t size, unsigned char *pages);
 // Resident memory of this process in bytes, and its faults since the start.
 size_t os_resident_bytes(void);
 void os_page_faults(uint64_t *minor, uint64_t *major);

@@ -244,12 +244,15 @@ unsigned os_cpu_count(void)
     return result != 0 ? 1 : (unsigned)CPU_COUNT(&set);
 }
 
-static uint64_t parse_second_number(const char *text)
+// The number behind the i-th run of spaces.
+static uint64_t parse_number(const char *text, int i)
 {
     uint64_t n = 0;
-    while (*text != '\0' && *text != ' ')
-        text++;
-    for (text += *text == ' '; *text >= '0' && *text <= '9'; text++)
+    while (i-- > 0) {
+        text += strcspn(text, " ");
+        text += strspn(text, " ");
+    }
+    for (; *text >= '0' && *text <= '9'; text++)
         n = n * 10 + (uint64_t)(*text - '0');
     return n;
 }
@@ -258,7 +261,35 @@ size_t os_resident_bytes(void)
 {
     char text[128];
     os_read_file("/proc/self/statm", text, sizeof text);
-    return (size_t)parse_second_number(text) * os_page_size();
+    return (size_t)parse_number(text, 1) * os_page_size();
+}
+
+// 0 where there is no such line.
+static uint64_t line_kib(const char *text, const char *name)
+{
+    const char *line = strstr(text, name);
+    return line == NULL ? 0 : parse_number(line, 1) << 10;
+}
+
+struct os_memory os_memory(void)
+{
+    char text[1024];
+    if (os_read_file("/proc/self/smaps_rollup", text, sizeof text) != 0) {
+        uint64_t anonymous = line_kib(text, "\nAnonymous:");
+        return (struct os_memory){line_kib(text, "\nRss:") - anonymous, anonymous,
+                                  line_kib(text, "\nAnonHugePages:")};
+    }
+    os_read_file("/proc/self/statm", text, sizeof text); // off by a few pages for each thread
+    uint64_t files = parse_number(text, 2) * os_page_size();
+    return (struct os_memory){files, parse_number(text, 1) * os_page_size() - files, 0};
+}
+
+void os_presence(void *address, size_t size, unsigned char *pages)
+{
+    int saved = errno;
+    if (mincore(address, size, pages) != 0)
+        memset(pages, 0, size / os_page_size());
+    errno = saved;
 }
 
 void os_page_faults(uint64_t *minor, uint64_t *major)

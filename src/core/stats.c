@@ -20,16 +20,19 @@ struct stat_info {
 
 #define STAT(field, unit, layer, text) {#field, layer, text, offsetof(struct stats, field), unit},
 #define STAT_PART STAT
+#define STAT_RESIDENT STAT
 #define STAT_CLASS(field, unit, heading, text)
 static const struct stat_info table[] = {
 #include "core/stats.def"
 };
 #undef STAT
 #undef STAT_PART
+#undef STAT_RESIDENT
 #undef STAT_CLASS
 
 #define STAT(field, unit, layer, text)
 #define STAT_PART STAT
+#define STAT_RESIDENT STAT
 #define STAT_CLASS(field, unit, heading, text)                                                               \
     {#field, heading, text, offsetof(struct stats_class, field), unit},
 static const struct stat_info class_table[] = {
@@ -37,6 +40,7 @@ static const struct stat_info class_table[] = {
 };
 #undef STAT
 #undef STAT_PART
+#undef STAT_RESIDENT
 #undef STAT_CLASS
 
 enum {
@@ -55,11 +59,28 @@ uint64_t stats_accounted(const struct stats *self)
 {
     uint64_t sum = 0;
 #define STAT(field, unit, layer, text)
+#define STAT_RESIDENT(field, unit, layer, text)
 #define STAT_PART(field, unit, layer, text) sum += self->field;
 #define STAT_CLASS(field, unit, heading, text)
 #include "core/stats.def"
 #undef STAT
 #undef STAT_PART
+#undef STAT_RESIDENT
+#undef STAT_CLASS
+    return sum;
+}
+
+uint64_t stats_resident(const struct stats *self)
+{
+    uint64_t sum = 0;
+#define STAT(field, unit, layer, text)
+#define STAT_PART(field, unit, layer, text)
+#define STAT_RESIDENT(field, unit, layer, text) sum += self->field;
+#define STAT_CLASS(field, unit, heading, text)
+#include "core/stats.def"
+#undef STAT
+#undef STAT_PART
+#undef STAT_RESIDENT
 #undef STAT_CLASS
     return sum;
 }
@@ -83,7 +104,7 @@ static void print_layers(struct printer *printer, const struct stats *self)
             print_text(printer, "\n");
         }
         print_text(printer, "  ");
-        print_padded(printer, table[i].name, -22);
+        print_padded(printer, table[i].name, -26);
         print_value(printer, &table[i], self);
         print_text(printer, "  ");
         print_text(printer, table[i].text);

@@ -14,27 +14,34 @@ struct printer;
 struct stats_class {
 #define STAT(field, unit, layer, text)
 #define STAT_PART(field, unit, layer, text)
+#define STAT_RESIDENT(field, unit, layer, text)
 #define STAT_CLASS(field, unit, heading, text) uint64_t field;
 #include "core/stats.def"
 #undef STAT
 #undef STAT_PART
+#undef STAT_RESIDENT
 #undef STAT_CLASS
 };
 
-// mapped_bytes == stats_accounted(), once all threads rest
+// mapped_bytes == stats_accounted(), once all threads rest.  rss_bytes == stats_resident() after
+// resident_take.
 struct stats {
 #define STAT(field, unit, layer, text) uint64_t field;
 #define STAT_PART(field, unit, layer, text) uint64_t field;
+#define STAT_RESIDENT(field, unit, layer, text) uint64_t field;
 #define STAT_CLASS(field, unit, heading, text)
 #include "core/stats.def"
 #undef STAT
 #undef STAT_PART
+#undef STAT_RESIDENT
 #undef STAT_CLASS
     struct stats_class classes[SIZE_CLASS_COUNT]; // by class; class 0 stays unused
 };
 
 // The sum of all parts that mapped memory divides into.
 uint64_t stats_accounted(const struct stats *self);
+// The sum of all parts that resident memory divides into.
+uint64_t stats_resident(const struct stats *self);
 
 // For people; only the classes that have spans.
 void stats_print_text(struct printer *printer, const struct stats *self);

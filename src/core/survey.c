@@ -8,10 +8,12 @@
 #include "core/fork.h"
 #include "core/init.h"
 #include "core/large.h"
+#include "core/limit.h"
 #include "core/meta.h"
 #include "core/options.h"
 #include "core/os.h"
 #include "core/page_map.h"
+#include "core/resident.h"
 #include "tcache/tcache.h"
 #include <string.h>
 
@@ -65,6 +67,8 @@ static void count_class(struct stats *stats, unsigned cls, const struct tcache_c
     self->refills = caches->refills[cls];
     uint64_t out = minus(self->slots, self->free_in_spans);
     self->live_objects = minus(out, self->cached_thread + self->cached_batch);
+    self->rounding_bytes = self->live_objects * (self->size - size_class_size(cls - 1) - (cls > 1));
+    stats->rounding_bytes += self->rounding_bytes;
     stats->live_bytes += self->live_objects * self->size;
     stats->cached_thread_bytes += self->cached_thread * self->size;
     stats->cached_batch_bytes += self->cached_batch * self->size;
@@ -77,6 +81,11 @@ static void count_class(struct stats *stats, unsigned cls, const struct tcache_c
     stats->span_bytes_purged += central.rested_bytes;
 }
 
+static uint64_t bound_or_zero(enum limit_kind kind)
+{
+    return limit_bound(kind) == LIMIT_NONE ? 0 : limit_bound(kind);
+}
+
 static void count_pages(struct stats *stats)
 {
     struct page_heap_counts pages = page_heap_counts();
@@ -86,6 +95,9 @@ static void count_pages(struct stats *stats)
     stats->pages_purged = pages.pages_purged;
     stats->purge_calls = pages.purge_calls;
     stats->metadata_bytes = meta_bytes();
+    stats->charged_bytes = limit_charged();
+    stats->limit_soft_bytes = bound_or_zero(LIMIT_SOFT);
+    stats->limit_hard_bytes = bound_or_zero(LIMIT_HARD);
     stats->reserved_bytes = page_map_is_reserved() ? page_map.pages * PAGE_SIZE : stats->mapped_bytes;
 }
 
@@ -114,6 +126,15 @@ void survey_take(struct stats *stats)
         return;
     bool held = background_hold();
     count_layers(stats);
+    if (held)
+        background_release();
+}
+
+void survey_take_resident(struct stats *stats)
+{
+    bool held = background_hold();
+    survey_take(stats);
+    resident_take(stats);
     if (held)
         background_release();
 }
@@ -157,6 +178,6 @@ static __attribute__((destructor)) void at_exit(void)
     if (strcmp(target, "0") == 0)
         return;
     struct stats stats;
-    survey_take(&stats);
+    survey_take_resident(&stats);
     stats_report(target, &stats);
 }

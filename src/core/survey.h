@@ -8,6 +8,8 @@
 #include <stdbool.h>
 
 void survey_take(struct stats *stats);
+// The same, and what is resident for what, which takes a walk over all of it.
+void survey_take_resident(struct stats *stats);
 bool survey_validate(void);
 
 #endif

@@ -104,10 +104,12 @@ Test(stats, json_has_every_statistic)
     const char *json = print(stats_print_json);
 #define STAT(field, unit, layer, text) cr_assert_eq(member(json, #field), stats.field, #field);
 #define STAT_PART(field, unit, layer, text) STAT(field, unit, layer, text)
+#define STAT_RESIDENT(field, unit, layer, text) STAT(field, unit, layer, text)
 #define STAT_CLASS(field, unit, heading, text)
 #include "core/stats.def"
 #undef STAT
 #undef STAT_PART
+#undef STAT_RESIDENT
 #undef STAT_CLASS
 }
 
@@ -120,10 +122,12 @@ Test(stats, json_has_every_class_with_all_its_members)
         cr_assert_not_null(object);
 #define STAT(field, unit, layer, text)
 #define STAT_PART(field, unit, layer, text)
+#define STAT_RESIDENT(field, unit, layer, text)
 #define STAT_CLASS(field, unit, heading, text) cr_assert_eq(member(object, #field), stats.classes[cls].field);
 #include "core/stats.def"
 #undef STAT
 #undef STAT_PART
+#undef STAT_RESIDENT
 #undef STAT_CLASS
     }
     cr_assert_null(strchr(object + 1, '{'));
@@ -147,13 +151,14 @@ Test(stats, text_shows_sizes_for_people_and_counts_as_they_are)
     stats.live_bytes = 3 << 19;
     stats.refills = 1234567;
     print(stats_print_text);
-    cr_assert_not_null(strstr(text, "\n  live_bytes                    1.5M  handed out"), "%s", text);
-    cr_assert_not_null(strstr(text, "\n  refills                    1234567  "), "%s", text);
+    cr_assert_not_null(strstr(text, "\n  live_bytes                        1.5M  handed out"), "%s", text);
+    cr_assert_not_null(strstr(text, "\n  refills                        1234567  "), "%s", text);
 }
 
 Test(stats, text_names_each_layer_once)
 {
-    const char *const layers[] = {"memory", "process", "thread caches", "central pools", "page heap"};
+    const char *const layers[] = {"memory",        "resident memory", "limits",   "process",
+                                  "thread caches", "central pools",   "page heap"};
     print(stats_print_text);
     for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
         char line[32] = "\n";
@@ -172,11 +177,12 @@ Test(stats, text_lists_only_classes_that_have_spans)
                                             .live_objects = 600,
                                             .cached_thread = 50,
                                             .cached_batch = 20,
-                                            .free_in_spans = 12};
+                                            .free_in_spans = 12,
+                                            .rounding_bytes = 7};
     stats.classes[4].size = 64;
     print(stats_print_text);
-    const char *row =
-        "\n       1152          2        682        600         50         20         12          0\n";
+    const char *row = "\n       1152          2        682        600         50         20         12       "
+                      "   7          0\n";
     cr_assert_not_null(strstr(text, row), "%s", text);
     cr_assert_null(strstr(text, "\n         64"));
 }
