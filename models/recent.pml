@@ -2,7 +2,7 @@
 // Recent blocks and the decay: threads take and free blocks of one page or two and return what is free to the kernel,
 // without end.
 //
-// Mirrors  src/buddy/recent.h, recent.c: recent_take, recent_give, recent_next;
+// Mirrors  src/buddy/recent.h, recent.c: recent_take, recent_keep, recent_displace, recent_next;
 //          src/buddy/page_heap.c: take_once, page_heap_give_recent, give_recent, stripe_give_locked, stripe_take_locked,
 //          take_from_new_zone, release_free_zones, take_purgeable_locked, purge_zone;
 //          src/buddy/zone.c: zone_find_purgeable, note_taken, zone_give, zone_age;  src/buddy/zone_table.c: purge_one.

@@ -590,21 +590,36 @@ void page_heap_give(page_id first, size_t n)
     page_heap_decay();
 }
 
+// Where address space is short, free zones go back at once, and recent blocks would hold them.
+static inline bool keeps_recent(void)
+{
+    return load_relaxed(&options.decay_ms) != 0 && page_map_is_reserved() && !limit_is_above_soft();
+}
+
+static NOINLINE void give_displaced(struct recent_set *set, page_id first, size_t n)
+{
+    struct page_run displaced = recent_displace(set, first, n);
+    if (displaced.n != 0) // else another thread has made room meanwhile
+        send_home(displaced);
+}
+
+static NOINLINE void give_at_once(page_id first, size_t n)
+{
+    send_home((struct page_run){first, n});
+    page_heap_decay();
+}
+
 void page_heap_give_recent(page_id first, size_t n)
 {
-    // Where address space is short, free zones go back at once, and recent blocks would hold them.
-    if (unlikely(load_relaxed(&options.decay_ms) == 0) || unlikely(!page_map_is_reserved()) ||
-        limit_is_above_soft()) {
-        send_home((struct page_run){first, n});
-        page_heap_decay();
+    struct recent_set *set = recent_near();
+    if (unlikely(!keeps_recent())) {
+        give_at_once(first, n);
         return;
     }
-    struct recent_set *set = recent_near();
-    struct page_run displaced = recent_give(set, first, n);
+    if (unlikely(!recent_keep(set, first, n)))
+        give_displaced(set, first, n);
     decay_note();
-    if (displaced.n != 0)
-        send_home(displaced);
-    if (unlikely(load_relaxed(&set->gives) % GIVES_PER_CLOCK == 0))
+    if (unlikely(recent_count(set) % GIVES_PER_CLOCK == 0))
         page_heap_decay();
 }
 

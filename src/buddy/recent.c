@@ -9,6 +9,13 @@ void recent_init(unsigned sets)
     recent_shift = 32 - log2_ceil(max_size(2, min_size(sets, RECENT_SETS_MAX)));
 }
 
+struct page_run recent_displace(struct recent_set *self, page_id first, size_t n)
+{
+    size_t place = load_relaxed(&self->gives) % RECENT_BLOCKS;
+    return recent_run(
+        exchange_acq_rel(&self->blocks[place], recent_word(first, n))); // pairs with recent_take
+}
+
 static size_t places(void) { return RECENT_BLOCKS * ((size_t)1 << (32 - recent_shift)); }
 
 static atomic_u64 *place_at(size_t i) { return &recent_sets[i / RECENT_BLOCKS].blocks[i % RECENT_BLOCKS]; }
@@ -17,7 +24,9 @@ struct page_run recent_next(size_t *from)
 {
     for (; *from < places(); ++*from) {
         atomic_u64 *place = place_at(*from);
-        uint64_t word = load_relaxed(place) == 0 ? 0 : exchange_acquire(place, 0); // pairs with recent_give
+        uint64_t word = load_relaxed(place) == 0
+                            ? 0
+                            : exchange_acquire(place, 0); // pairs with recent_keep and recent_displace
         if (word != 0)
             return recent_run(word);
     }

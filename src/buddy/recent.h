@@ -7,6 +7,7 @@
 #include "core/atomics.h"
 #include "core/bits.h"
 #include "core/ids.h"
+#include <stdbool.h>
 
 #define RECENT_BLOCKS 7
 #define RECENT_SETS_MAX 64
@@ -57,7 +58,7 @@ static inline struct page_run recent_take_word(struct recent_set *self, size_t l
     for (size_t i = 0; i < RECENT_BLOCKS; i++) {
         uint64_t word = load_relaxed(&self->blocks[i]);
         if ((word >> 32) - least <= slack &&
-            cas_acquire(&self->blocks[i], &word, 0)) // pairs with recent_give
+            cas_acquire(&self->blocks[i], &word, 0)) // pairs with recent_keep and recent_displace
             return recent_run(word);
     }
     return (struct page_run){NO_PAGE, 0};
@@ -77,16 +78,28 @@ static inline struct page_run recent_take_guarded(struct recent_set *self, size_
     return (struct page_run){run.first, run.n & ~RECENT_GUARDED};
 }
 
-// Puts a block in; returns the one that had to make room, if any.
-static inline struct page_run recent_give(struct recent_set *self, page_id first, size_t n)
+// Counts a give.
+static inline uint64_t recent_count(struct recent_set *self)
 {
-    uint64_t gives = load_relaxed(&self->gives), empty = 0;
-    store_relaxed(&self->gives, gives + 1);
-    for (size_t i = 0; i < RECENT_BLOCKS; i++, empty = 0)
-        if (load_relaxed(&self->blocks[i]) == 0 &&
-            cas_release(&self->blocks[i], &empty, recent_word(first, n))) // pairs with recent_take
-            return (struct page_run){NO_PAGE, 0};
-    return recent_run(exchange_acq_rel(&self->blocks[gives % RECENT_BLOCKS], recent_word(first, n)));
+    uint64_t gives = load_relaxed(&self->gives) + 1;
+    store_relaxed(&self->gives, gives);
+    return gives;
 }
+
+// Puts a block in where there is room.
+static inline bool recent_keep(struct recent_set *self, page_id first, size_t n)
+{
+    uint64_t word = recent_word(first, n);
+    for (size_t i = 0; i < RECENT_BLOCKS; i++) {
+        uint64_t empty = 0;
+        if (load_relaxed(&self->blocks[i]) == 0 &&
+            cas_release(&self->blocks[i], &empty, word)) // pairs with recent_take
+            return true;
+    }
+    return false;
+}
+
+// Puts a block in the place of another, which it returns; places take turns.
+struct page_run recent_displace(struct recent_set *self, page_id first, size_t n);
 
 #endif

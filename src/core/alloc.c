@@ -63,7 +63,8 @@ static inline void end_slow_path(void)
 // What caches and pools hold may be what is missing: everything goes home, and then once more.
 static void *take_class(unsigned cls)
 {
-    void *p = heap_start() ? tcache_refill(cls) : NULL;
+    bool started = likely(tcache_self != &tcache_none) || heap_start(); // a cache comes from a started heap
+    void *p = started ? tcache_refill(cls) : NULL;
     if (unlikely(p == NULL) && heap_has_started()) {
         alloc_collect();
         p = tcache_refill(cls);
@@ -185,13 +186,17 @@ static void free_slot(page_id page, void *p, uint32_t entry)
 
 void alloc_free_slow(void *p)
 {
-    if (p == NULL)
+    uintptr_t n = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
+    if (unlikely(n >= page_map.pages)) {
+        if (p != NULL)
+            misused("free", p);
         return;
-    page_id page = page_of(p);
-    uint32_t entry = page_entry(page);
+    }
+    page_id page = {(uint32_t)n};
+    uint32_t entry = page_entry_known(page);
     if (likely(entry_is_small(entry)))
         free_slot(page, p, entry);
-    else if (likely(is_large(page, p)))
+    else if (likely(entry == PAGE_LARGE) && likely(page_address(page) == p))
         large_free(page);
     else
         free_hardened_block(page, p);

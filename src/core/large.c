@@ -33,19 +33,23 @@ static NOINLINE void watch(page_id first, size_t pages)
         huge_learn(true);
 }
 
-static NOINLINE void learn(page_id first, size_t pages)
+static NOINLINE void learn(struct span *span, page_id first, size_t pages)
 {
     uint64_t mine = recent_word(first, pages);
+    span->fresh = false;
+    if (!huge_may_learn(pages))
+        return;
     cas_relaxed(&watched, &mine, 0);
     huge_learn(is_filled((struct page_run){first, pages}));
 }
 
+// The descriptor is as large_free left it: the block's own, with as many pages.
 void *large_alloc_recent(size_t size)
 {
     struct page_run block = page_heap_take_recent(pages_for(size));
     if (unlikely(block.n == 0))
         return NULL;
-    span_make_large(block.first, block.n, false);
+    page_map_set(block.first, 1, PAGE_LARGE);
     return page_address(block.first);
 }
 
@@ -66,8 +70,8 @@ void large_free(page_id first)
 {
     struct span *span = span_at(first);
     size_t pages = load_relaxed(&span->pages);
-    if (unlikely(span->fresh) && huge_may_learn(pages))
-        learn(first, pages);
+    if (unlikely(span->fresh))
+        learn(span, first, pages);
     page_map_set(first, 1, 0);
     page_heap_give_recent(first, pages);
 }

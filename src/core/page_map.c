@@ -13,9 +13,6 @@
 #define PROBE_BYTES ((size_t)1 << 20)
 
 struct page_map page_map;
-static bool reserved;
-
-bool page_map_is_reserved(void) { return reserved; }
 
 // Entries read as 0 before their zone is opened: any pointer into the window may come to free.
 static bool map_entries(size_t window)
@@ -31,11 +28,11 @@ static bool take_window(size_t size)
     if (base == NULL)
         return false;
     page_map.base = (uintptr_t)base;
-    reserved = true;
+    page_map.reserved = true;
     if (map_entries(size))
         return true;
     os_release(base, size);
-    return reserved = false;
+    return page_map.reserved = false;
 }
 
 // The kernel's choice for a probe tells where it places mappings now; the window surrounds that place.

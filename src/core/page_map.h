@@ -6,6 +6,7 @@
 
 #include "core/atomics.h"
 #include "core/ids.h"
+#include <stdbool.h>
 
 // An entry is 0 where no block starts or lies, PAGE_LARGE at the first page of a large block (PAGE_HARDENED
 // if hardened.h made it), and
@@ -24,6 +25,7 @@ struct page_map {
     uintptr_t base; // the window's first address
     size_t pages;
     atomic_u32 *entries;
+    bool reserved; // the whole window is
 };
 
 // Written once by page_map_init, read-only afterwards.
@@ -33,11 +35,10 @@ extern struct page_map page_map;
 // process has an address-space limit the window is only an interval in which zones are reserved one by one.
 // False if nothing is to be had.
 bool page_map_init(size_t wanted);
-// True when the whole window is reserved.
-bool page_map_is_reserved(void);
 // Makes the entries of a zone writable.
 bool page_map_open_zone(zone_id zone);
 
+static inline bool page_map_is_reserved(void) { return page_map.reserved; }
 static inline size_t page_map_zones(void) { return page_map.pages / ZONE_PAGES; }
 static inline void *page_address(page_id page)
 {

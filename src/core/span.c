@@ -84,7 +84,7 @@ struct span *span_make_small(page_id first, unsigned cls, uint32_t home)
 
 struct span *span_make_large(page_id first, size_t pages, bool fresh)
 {
-    struct span *self = page_descriptor(first);
+    struct span *self = span_at(first);
     self->first = first;
     store_relaxed(&self->pages, (uint32_t)pages);
     self->size = 0;

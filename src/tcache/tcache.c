@@ -197,11 +197,8 @@ static bool flush_unused(struct tcache *self, unsigned wanted)
 
 // A class that met no slow path for two periods of this thread's slow paths gives up what it holds: the
 // program's sizes have moved on.
-static void note_use(struct tcache *self, unsigned cls)
+static NOINLINE void end_period(struct tcache *self)
 {
-    self->recent |= UINT64_C(1) << cls;
-    if (likely(++self->slow_steps % PERIOD_STEPS != 0))
-        return;
     uint64_t used = self->recent | self->recent_before;
     for (unsigned c = 1; c < SIZE_CLASS_COUNT; c++) {
         if ((used >> c & 1) != 0)
@@ -214,10 +211,17 @@ static void note_use(struct tcache *self, unsigned cls)
     self->recent = 0;
 }
 
+static inline void note_use(struct tcache *self, unsigned cls)
+{
+    self->recent |= UINT64_C(1) << cls;
+    if (unlikely(++self->slow_steps % PERIOD_STEPS == 0))
+        end_period(self);
+}
+
 // --- Growing.
 
 // Raises the capacity to `wanted` objects or the limit, if the common bound has room.
-static bool grow(struct tcache *self, unsigned cls, size_t wanted, size_t limit)
+static NOINLINE bool grow_below(struct tcache *self, unsigned cls, size_t wanted, size_t limit)
 {
     size_t capacity = self->capacity[cls];
     wanted = min_size(wanted, is_draining(self, cls) ? min_size(limit, FIRST_CAPACITY) : limit);
@@ -228,6 +232,11 @@ static bool grow(struct tcache *self, unsigned cls, size_t wanted, size_t limit)
         return false;
     self->capacity[cls] = (uint8_t)wanted;
     return true;
+}
+
+static inline bool grow(struct tcache *self, unsigned cls, size_t wanted, size_t limit)
+{
+    return self->capacity[cls] < limit && grow_below(self, cls, wanted, limit);
 }
 
 static size_t next_capacity(const struct tcache *self, unsigned cls)
@@ -296,7 +305,7 @@ static void set_up(struct tcache *self)
     }
 }
 
-static struct tcache *start(void)
+static NOINLINE struct tcache *start(void)
 {
     struct tcache *self = registry_take();
     if (self == NULL)
@@ -311,12 +320,12 @@ static struct tcache *start(void)
 }
 
 // The calling thread's own cache; NULL when it has none (any more).
-static struct tcache *enter(void)
+static inline struct tcache *enter(void)
 {
     struct tcache *self = tcache_self;
-    if (unlikely(self == &tcache_none))
-        self = start();
-    if (unlikely(self == NULL || self == &tcache_gone))
+    if (unlikely(self == &tcache_none) && (self = start()) == NULL)
+        return NULL;
+    if (unlikely(self == &tcache_gone))
         return NULL;
     store_relaxed(&self->in_slow_path, 1);
     compiler_fence(); // for the child of a fork: nothing below may be found done while the flag is down

@@ -15,7 +15,13 @@ TestSuite(recent, .init = empty);
 
 static page_id page(uint32_t n) { return (page_id){n}; }
 
-static struct page_run give(uint32_t first, size_t n) { return recent_give(recent_near(), page(first), n); }
+static struct page_run give_to(struct recent_set *set, page_id first, size_t n)
+{
+    recent_count(set);
+    return recent_keep(set, first, n) ? (struct page_run){NO_PAGE, 0} : recent_displace(set, first, n);
+}
+
+static struct page_run give(uint32_t first, size_t n) { return give_to(recent_near(), page(first), n); }
 static uint32_t take(size_t n) { return recent_take(recent_near(), n).first.n; }
 
 Test(recent, a_block_comes_back_once_and_only_for_about_its_size)
@@ -106,11 +112,11 @@ static void *pass_blocks(void *set)
             continue;
         own(block.n);
         owners[block.n] = 0;
-        struct page_run displaced = recent_give(set, block, 1 + block.n % 3);
+        struct page_run displaced = give_to(set, block, 1 + block.n % 3);
         while (displaced.n != 0) {
             own(displaced.first.n);
             owners[displaced.first.n] = 0;
-            displaced = recent_give(set, displaced.first, displaced.n);
+            displaced = give_to(set, displaced.first, displaced.n);
         }
     }
     return NULL;
@@ -121,7 +127,7 @@ Test(recent, a_block_has_one_owner, .timeout = 60)
     pthread_t threads[THREADS];
     struct recent_set *set = &recent_sets[0];
     for (uint32_t i = 0; i < RECENT_BLOCKS; i++)
-        recent_give(set, page(i), 1 + i % 3);
+        give_to(set, page(i), 1 + i % 3);
     for (int i = 0; i < THREADS; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, pass_blocks, set), 0);
     for (int i = 0; i < THREADS; i++)
