@@ -790,6 +790,7 @@ struct page_heap_counts page_heap_counts(void)
     for (uint32_t i = 0; i < heap.stripe_count; i++) {
         struct stripe *stripe = &heap.stripes[i];
         lock_take(&stripe->lock);
+        drain_locked(stripe); // what the last holder was too early for counts as free
         counts.used_pages += stripe->used;
         counts.dirty_pages += stripe->dirty;
         counts.pages_purged += stripe->purged;

@@ -42,8 +42,9 @@ struct central {
     _Alignas(CACHE_LINE) atomic_i64 listed, empty;
     atomic_u64 spans_made, spans_retired;
     atomic_u64 rested_bytes;
-    atomic_u32 restless; // relaxed: 1 when a listed span may be sparse and has not come to rest
-    atomic_u32 pause;    // relaxed: periods without a visit
+    atomic_u32
+        restless; // relaxed: 1 when a listed span is sparse and has not come to rest, perhaps when none is
+    atomic_u32 pause; // relaxed: periods without a visit
 };
 
 static struct central centrals[SIZE_CLASS_COUNT];
@@ -163,13 +164,27 @@ static uint32_t bucket_detach(atomic_u64 *bucket)
     return (uint32_t)before;
 }
 
+// Something is free that a visit may find. Only from then on, or a visit that comes between finds nothing and
+// nobody makes another.
+static void note_restless(struct central *self)
+{
+    if (load_relaxed(&self->restless) == 0)
+        store_relaxed(&self->restless, 1);
+    decay_note();
+}
+
+// Half of its slots are free at least: others of its class serve allocation first.
+static bool is_sparse(struct span *span) { return 2 * span_free(span) >= span->slots; }
+
 static void list_span(struct central *self, struct span *span)
 {
-    bool rests = span->age == SPAN_RESTING;
+    bool rests = span->age == SPAN_RESTING, restless = !rests && is_sparse(span);
     unsigned bucket = rests ? BUCKETS - 1 : bucket_of(span_free(span), span->slots);
     struct shard *shard = shard_of(self, home_at(span->first));
     fetch_add_relaxed(&self->listed, 1);
     bucket_push(&shard->buckets[bucket], span);
+    if (restless)
+        note_restless(self);
 }
 
 static void hold_popped(struct central *self, struct span *span)
@@ -300,16 +315,8 @@ static void note_empty(struct central *self)
         sweep(self);
 }
 
-static void note_restless(struct central *self)
-{
-    if (load_relaxed(&self->restless) == 0)
-        store_relaxed(&self->restless, 1);
-    decay_note();
-}
-
 static void count_given(struct central *self, struct span *span, unsigned n)
 {
-    note_restless(self);
     switch (span_count_given(span, n)) {
     case SPAN_LIST:
         list_span(self, span);
@@ -324,6 +331,7 @@ static void count_given(struct central *self, struct span *span, unsigned n)
     default:
         break;
     }
+    note_restless(self);
 }
 
 // Objects that lie close together are given back together: one step per bitmap word, and one count per span.
@@ -424,11 +432,7 @@ static void trim_shard(struct shard *self, unsigned cls, bool all)
 struct visit {
     bool all;
     unsigned visited, rested;
-    bool restless; // something sparse has still to come to rest
 };
-
-// Half of its slots are free at least: others of its class serve allocation first.
-static bool is_sparse(struct span *span) { return 2 * span_free(span) >= span->slots; }
 
 static void visit_span(struct visit *self, struct central *central, struct span *span)
 {
@@ -437,7 +441,6 @@ static void visit_span(struct visit *self, struct central *central, struct span 
         fetch_add_relaxed(&central->rested_bytes, span_rest(span));
         self->rested++;
     }
-    self->restless = self->restless || (is_sparse(span) && span->age != SPAN_RESTING);
     self->visited++;
 }
 
@@ -471,8 +474,6 @@ static void visit_spans(struct central *self, bool all)
         return;
     for (unsigned i = SHARDS * BUCKETS; i-- > 0;) // from the last bucket on, to which those from others go
         visit_bucket(&visit, self, &self->shards[i / BUCKETS].buckets[i % BUCKETS]);
-    if (visit.restless)
-        store_relaxed(&self->restless, 1);
     store_relaxed(&self->pause, visit.visited / VISITS_PER_PERIOD);
 }
 

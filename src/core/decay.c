@@ -8,7 +8,11 @@
 
 atomic_u32 decay_keeper;
 
-void decay_clock_start(struct decay_clock *self) { store_relaxed(&self->last_ms, os_now_ms()); }
+void decay_clock_start(struct decay_clock *self)
+{
+    store_relaxed(&self->last_ms, os_now_ms());
+    store_relaxed(&self->phase, 0);
+}
 
 uint64_t decay_phase_ms(void)
 {

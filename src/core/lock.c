@@ -7,7 +7,11 @@
 #include <stdlib.h>
 
 // About two microseconds of trying: longer than any critical section here takes when its holder is running.
+#ifdef TARN_EXPLORE
+#define SPINS 1 // each is a step that schedules differ in
+#else
 #define SPINS 60
+#endif
 
 static _Thread_local char here;
 
