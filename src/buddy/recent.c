@@ -12,8 +12,9 @@ void recent_init(unsigned sets)
 struct page_run recent_displace(struct recent_set *self, page_id first, size_t n)
 {
     size_t place = load_relaxed(&self->gives) % RECENT_BLOCKS;
-    return recent_run(
-        exchange_acq_rel(&self->blocks[place], recent_word(first, n))); // pairs with recent_take
+    // pairs with recent_take
+    uint64_t before = exchange_acq_rel(&self->blocks[place], recent_word(first, n));
+    return recent_run(before);
 }
 
 static size_t places(void) { return RECENT_BLOCKS * ((size_t)1 << (32 - recent_shift)); }
@@ -24,9 +25,7 @@ struct page_run recent_next(size_t *from)
 {
     for (; *from < places(); ++*from) {
         atomic_u64 *place = place_at(*from);
-        uint64_t word = load_relaxed(place) == 0
-                            ? 0
-                            : exchange_acquire(place, 0); // pairs with recent_keep and recent_displace
+        uint64_t word = load_relaxed(place) == 0 ? 0 : exchange_acquire(place, 0); // pairs with recent_keep
         if (word != 0)
             return recent_run(word);
     }

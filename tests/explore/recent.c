@@ -24,7 +24,10 @@ static void give(unsigned i, unsigned owner)
 {
     explore_check(owners[i] == owner);
     owners[i] = 0;
-    struct page_run displaced = recent_give(&recent_sets[0], first_of(i), pages_of(i));
+    struct page_run displaced = {NO_PAGE, 0};
+    recent_count(&recent_sets[0]);
+    if (!recent_keep(&recent_sets[0], first_of(i), pages_of(i)))
+        displaced = recent_displace(&recent_sets[0], first_of(i), pages_of(i));
     if (displaced.n != 0)
         receive(displaced, OUT);
 }
