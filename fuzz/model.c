@@ -344,10 +344,20 @@ static void call_sizes(struct input *input, struct block *b)
     expect(mem_usable_size(b->p) == (b->p == NULL ? 0 : b->usable));
 }
 
+static void relocate(struct block *b)
+{
+    size_t live, capacity, average;
+    int error = tarn_utilization(b->p, &live, &capacity, &average);
+    expect(error == EINVAL || (error == 0 && live <= capacity && average <= capacity));
+    b->p = tarn_relocate(b->p);
+}
+
 static void call_collect(struct input *input, struct block *b)
 {
-    (void)input, (void)b;
+    (void)input;
     expect(tarn_collect() % os_page_size() == 0);
+    if (b->p != NULL)
+        relocate(b);
 }
 
 static void call_fail_nth(struct input *input, struct block *b)

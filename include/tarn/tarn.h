@@ -110,6 +110,27 @@ TARN_API void tarn_limit_set_callback(tarn_limit_callback *callback, void *arg) 
 // and errno is EINVAL (no such limit), EMFILE, ENFILE or ENOMEM.
 TARN_API int tarn_limit_event_fd(enum tarn_limit limit) TARN_NOTHROW;
 
+// --- Defragmenting. Small blocks, up to 64 KiB, lie in spans of equal slots, and a span's memory can serve
+// other sizes only when all of its slots are free. A program that can move its own blocks moves those in
+// sparse spans, at any pace, one by one. Before it begins, tarn_collect() empties the calling thread's cache.
+
+// How full the span of block `p` is: *span_live of its *span_capacity slots are in use (or in a thread's
+// cache), and in all spans of that slot size as many as *class_average, on average; all in slots, rounded
+// down. So the block is worth moving when *span_live <= *class_average and the span is not full. Returns 0,
+// or EINVAL when p is no small block: NULL, large, not this library's; then nothing is written. Reads a few
+// words, takes no lock: it may be called for every block. Any thread that owns p; the numbers are of a moment
+// if others allocate.
+TARN_API int tarn_utilization(const void *p, size_t *span_live, size_t *span_capacity,
+                              size_t *class_average) TARN_NOTHROW __attribute__((nonnull(2, 3, 4)));
+
+// Moves block `p` into another span that is as full or fuller, if one with room is at hand, and its own is no
+// fuller than the average of its size and less than seven eighths full; neither block passes through a
+// thread's cache, as those of malloc and free would. Returns where the block is now: p itself if it stayed,
+// and then every pointer to it is good; else p was freed, and the content is at the new address with the same
+// alignment. Never fails. NULL and large blocks stay, and all do under TARN_HARDEN. The caller owns p, and
+// nobody else uses it meanwhile.
+TARN_API void *tarn_relocate(void *p) TARN_NOTHROW __attribute__((warn_unused_result));
+
 // --- Looking inside.
 
 enum tarn_stats_format { TARN_STATS_TEXT, TARN_STATS_JSON };

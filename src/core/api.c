@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The tarn_ functions; include/tarn/tarn.h says what each promises.
 #include "core/alloc.h"
+#include "core/defrag.h"
 #include "core/init.h"
 #include "core/limit.h"
 #include "core/options.h"
@@ -28,6 +29,11 @@ size_t tarn_usable_size(const void *p) { return alloc_usable_size(p, "malloc_usa
 size_t tarn_good_size(size_t size) { return alloc_good_size(size); }
 const char *tarn_version(void) { return TARN_VERSION_STRING; }
 size_t tarn_collect(void) { return alloc_collect(); }
+int tarn_utilization(const void *p, size_t *span_live, size_t *span_capacity, size_t *class_average)
+{
+    return defrag_utilization(p, span_live, span_capacity, class_average);
+}
+void *tarn_relocate(void *p) { return defrag_relocate(p); }
 int tarn_validate(void) { return survey_validate() ? 0 : -1; }
 
 int tarn_option_get(const char *name, char *value, size_t size)

@@ -16,6 +16,7 @@
 #define RESTS 1024
 #define VISITS_PER_PERIOD 4096
 #define RELOCATIONS 8 // how many stale places one search mends
+#define LOOKS 8       // how many spans the search for a denser one compares
 // Full batches of one class in one shard hold at most about this many bytes.
 #define PARKED_BYTES ((size_t)64 << 10)
 #define PARKED_WAVES 2 // of those that grew large in a cache
@@ -42,6 +43,7 @@ struct central {
     _Alignas(CACHE_LINE) atomic_i64 listed, empty;
     atomic_u64 spans_made, spans_retired;
     atomic_u64 rested_bytes;
+    atomic_i64 out; // slots that are not in their spans; below 0 for a moment
     atomic_u32
         restless; // relaxed: 1 when a listed span is sparse and has not come to rest, perhaps when none is
     atomic_u32 pause; // relaxed: periods without a visit
@@ -278,12 +280,55 @@ size_t central_take(unsigned cls, void **out, size_t n, uint32_t home, enum cent
             span_set_home(span, home);
     }
     size_t taken = span_take(span, out, n);
+    fetch_add_relaxed(&centrals[cls].out, (int64_t)taken);
     bool keep = held != NULL && span_free(span) > 0;
     if (!keep)
         central_release(span);
     if (held != NULL)
         *held = keep ? span : NULL;
     return taken;
+}
+
+// Holds up to LOOKS spans from the front of the pool, one that is much denser last. Sparse ones lie in no
+// order, and one alone at the front would stand in the way of all that are a little denser.
+static unsigned hold_some(struct central *self, uint32_t home, int64_t free, struct span **held)
+{
+    unsigned n = 0;
+    for (uint32_t i = 0; i < SHARDS && n < LOOKS && load_relaxed(&self->listed) > 0; i++)
+        for (struct span *span; n < LOOKS && (span = hold_listed(self, shard_of(self, home + i))) != NULL;) {
+            held[n++] = span;
+            if (span_free(span) < free / 2)
+                return n;
+        }
+    return n;
+}
+
+// The sum of the squares of what is live in each span rises with each move, so moves come to an end.
+void *central_take_denser(struct span *than)
+{
+    struct central *self = &centrals[than->cls];
+    int64_t free = span_free(than);
+    struct span *held[LOOKS];
+    void *p = NULL;
+    unsigned n = hold_some(self, home_at(than->first), free, held), densest = n;
+    for (unsigned i = 0; i < n; i++)
+        if (held[i] != than && span_free(held[i]) <= free) {
+            free = span_free(held[i]);
+            densest = i;
+        }
+    if (densest != n)
+        fetch_add_relaxed(&self->out, (int64_t)span_take(held[densest], &p, 1));
+    while (n-- > 0)
+        central_release(held[n]);
+    return p;
+}
+
+size_t central_average_live(unsigned cls)
+{
+    struct central *self = &centrals[cls];
+    uint64_t retired = load_relaxed(&self->spans_retired), made = load_relaxed(&self->spans_made);
+    int64_t out = load_relaxed(&self->out);
+    return made <= retired || out <= 0 ? 0 : (size_t)((uint64_t)out / (made - retired));
 }
 
 // --- Giving back.
@@ -407,6 +452,7 @@ void central_give(unsigned cls, void **objects, size_t n)
     for (size_t i = 0; i < n; i++)
         give_one(&run, self, cls, objects[i]);
     end_span(&run, self);
+    fetch_sub_relaxed(&self->out, (int64_t)n);
 }
 
 // --- Trimming, counting, checking.

@@ -36,6 +36,11 @@ void central_release(struct span *span);
 // object.
 void central_give(unsigned cls, void **objects, size_t n);
 
+// A slot of another span that has no more free slots than `than`; NULL when none is at the front of the pool.
+void *central_take_denser(struct span *than);
+// Slots in use or in caches and batches, on average over the class's spans.
+size_t central_average_live(unsigned cls);
+
 // Gives back to the page heap what is wholly free; with `all` the full batches' objects too, else those that
 // were not needed since the last call.
 void central_trim(unsigned cls, bool all);
