@@ -17,3 +17,7 @@ tarn_find_archive(TARN_URCU_ARCHIVE liburcu-common.a ${URCU_LIBDIR} ${URCU_LIBRA
 
 set(TARN_ARCHIVES ${TARN_CK_ARCHIVE} ${TARN_URCU_ARCHIVE})
 set(TARN_PACKAGE_INCLUDES ${CK_INCLUDE_DIRS} ${URCU_INCLUDE_DIRS})
+
+# Client requests are instructions in a header; nothing is linked.
+find_path(TARN_VALGRIND_INCLUDE valgrind/memcheck.h)
+mark_as_advanced(TARN_VALGRIND_INCLUDE)

@@ -28,6 +28,23 @@ if(TARN_REPLACES_MALLOC)
   set(replacing_objects ${api_objects} "$<TARGET_OBJECTS:tarn_override>")
 endif()
 
+# Marked libraries: the public functions once more, on blocks between marks. AddressSanitizer's builds give the
+# prefixed library marks; valgrind finds them in a library of its own.
+function(tarn_add_marked variable) # the folders beside core/api.c
+  tarn_add_objects(tarn_marked marked)
+  tarn_add_objects(tarn_marked_entry ${ARGN})
+  target_sources(tarn_marked_entry PRIVATE "${PROJECT_SOURCE_DIR}/src/core/api.c")
+  target_compile_options(tarn_marked_entry PRIVATE -fexceptions
+    "$<$<COMPILE_LANGUAGE:C>:SHELL:-include ${PROJECT_SOURCE_DIR}/src/marked/entry.h>")
+  set(${variable} "$<FILTER:$<TARGET_OBJECTS:tarn_core>,EXCLUDE,/api\\.c\\.o$>"
+    "$<TARGET_OBJECTS:tarn_marked>" "$<TARGET_OBJECTS:tarn_marked_entry>" PARENT_SCOPE)
+endfunction()
+
+set(unmarked_objects ${api_objects})
+if(TARN_SANITIZE MATCHES "address")
+  tarn_add_marked(api_objects)
+endif()
+
 function(tarn_set_product target name export_name)
   set_target_properties(${target} PROPERTIES OUTPUT_NAME ${name} EXPORT_NAME ${export_name}
     LINKER_LANGUAGE C LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}"
@@ -37,7 +54,8 @@ function(tarn_set_product target name export_name)
 endfunction()
 
 function(tarn_add_shared target name export_name)
-  set(map "${PROJECT_SOURCE_DIR}/cmake/${name}.map")
+  string(REPLACE "-valgrind" "" exporting "${name}") # which exports what libtarn does
+  set(map "${PROJECT_SOURCE_DIR}/cmake/${exporting}.map")
   add_library(${target} SHARED ${ARGN})
   tarn_set_product(${target} ${name} ${export_name})
   set_target_properties(${target} PROPERTIES SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS "${map}")
@@ -73,9 +91,15 @@ if(TARN_REPLACES_MALLOC)
   tarn_add_shared(tarn tarn tarn ${replacing_objects})
   tarn_add_static(tarn_static tarn tarn_static ${replacing_objects})
 endif()
+if(TARN_REPLACES_MALLOC AND TARN_VALGRIND_INCLUDE)
+  tarn_add_marked(marked_objects override)
+  target_include_directories(tarn_marked SYSTEM PRIVATE "${TARN_VALGRIND_INCLUDE}")
+  tarn_add_shared(tarn_valgrind tarn-valgrind valgrind ${marked_objects})
+  list(APPEND TARN_PRODUCTS tarn_valgrind)
+endif()
 add_custom_target(products DEPENDS ${TARN_PRODUCTS})
 
-add_library(tarn_internal STATIC ${api_objects})
+add_library(tarn_internal STATIC ${unmarked_objects})
 set_target_properties(tarn_internal PROPERTIES LINKER_LANGUAGE C)
 target_link_libraries(tarn_internal PUBLIC tarn_warnings tarn_sanitize tarn_headers ${TARN_ARCHIVES} Threads::Threads)
 target_include_directories(tarn_internal PUBLIC "${PROJECT_SOURCE_DIR}/src")

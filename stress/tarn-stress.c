@@ -55,7 +55,8 @@ static struct {
     uint64_t seed;
     struct worker *workers;
     pthread_barrier_t arrived, checked;
-    atomic_uint meetings; // relaxed: how many have been called; the barriers do the rest
+    // Relaxed: how many have been called, and which is the last (0: not known yet); the barriers do the rest.
+    atomic_uint meetings, last_meeting;
 } run;
 
 // --- The check, made by one thread while all stand still.
@@ -120,20 +121,25 @@ static void check_heap(int64_t held)
               (long long)sum_of_parts());
 }
 
-// In a long run a line for each minute.
+// In a long run a line for each minute or so.
 static void print_progress(unsigned meeting, uint64_t operations)
 {
     if (meeting > 60 && meeting % 60 != 0)
         return;
-    printf("%4u s  %9.3f million operations  live %7.1f MiB  mapped %7.1f MiB  resident %7.1f MiB\n", meeting,
+    printf("%4u.   %9.3f million operations  live %7.1f MiB  mapped %7.1f MiB  resident %7.1f MiB\n", meeting,
            (double)operations / 1e6, (double)number("live_bytes") / 1048576,
            (double)number("mapped_bytes") / 1048576, (double)number("rss_bytes") / 1048576);
     fflush(stdout);
 }
 
+static bool is_last(uint64_t meeting)
+{
+    return atomic_load_explicit(&run.last_meeting, memory_order_relaxed) == meeting && meeting != 0;
+}
+
 static enum weather weather_after(unsigned meeting)
 {
-    if (meeting == run.seconds)
+    if (is_last(meeting))
         return WEATHER_FAIR;
     if (run.mode->weather != CHANGING)
         return (enum weather)run.mode->weather;
@@ -186,7 +192,7 @@ static void *work(void *arg)
     for (uint64_t steps = 0, met = 0;; steps++) {
         if (is_meeting(steps, met)) {
             meet((unsigned)++met, self->number);
-            if (met == run.seconds)
+            if (is_last(met))
                 break;
         }
         step(self);
@@ -198,11 +204,17 @@ static void *work(void *arg)
     return NULL;
 }
 
+// By the clock a meeting comes every second, or later on a busy machine; by steps, one comes for each second.
 static void call_meetings(void)
 {
-    for (unsigned meeting = 1; meeting <= run.seconds; meeting++) {
+    time_t end = time(NULL) + run.seconds;
+    if (run.steps != 0)
+        atomic_store_explicit(&run.last_meeting, run.seconds, memory_order_relaxed);
+    for (unsigned meeting = 1; !is_last(meeting - 1); meeting++) {
         if (run.steps == 0)
             nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+        if (run.steps == 0 && time(NULL) >= end)
+            atomic_store_explicit(&run.last_meeting, meeting, memory_order_relaxed);
         atomic_store_explicit(&run.meetings, meeting, memory_order_relaxed);
         meet(meeting, run.threads);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Threads allocate, free and exchange blocks while the main thread forks again and again.  Each child finds a
 // whole heap: it frees what the parent's threads allocated, allocates, starts a thread and exits through the
-// exit handlers. usage: fork_storm [FORKS [THREADS]]
+// exit handlers, or executes another program. usage: fork_storm [FORKS [THREADS]]
 
 #define _GNU_SOURCE
 #include "../support/blocks.h"
@@ -48,6 +48,8 @@ static void live_as_child(unsigned number)
         slots_clear(slots);
         expect_heap_is_whole();
     }
+    if (number % 4 == 3)
+        execl("/bin/true", "true", (char *)NULL);
     exit(0);
 }
 
