@@ -77,8 +77,15 @@ void os_unpark_one(atomic_u32 *word);
 void os_unpark_all(atomic_u32 *word);
 void os_yield(void);
 
-void os_write(int fd, const char *text, size_t length);
+// False when not all of it could be written.
+bool os_write(int fd, const char *text, size_t length);
+// -1 if refused.
 int os_open_for_writing(const char *path);
+// True where a plain file is, or nothing: not a device, a pipe or a link.
+bool os_is_file_or_nothing(const char *path);
+// The file takes the other's place at one moment; false if refused.
+bool os_replace_file(const char *from, const char *to);
+void os_remove_file(const char *path);
 // The beginning of a file, terminated; returns its length, 0 when it cannot be read.
 size_t os_read_file(const char *path, char *text, size_t size);
 void os_close(int fd);

@@ -7,12 +7,14 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
@@ -322,7 +324,7 @@ void os_unpark_one(atomic_u32 *word) { futex(word, FUTEX_WAKE, 1, NULL); }
 void os_unpark_all(atomic_u32 *word) { futex(word, FUTEX_WAKE, INT32_MAX, NULL); }
 void os_yield(void) { sched_yield(); }
 
-void os_write(int fd, const char *text, size_t length)
+bool os_write(int fd, const char *text, size_t length)
 {
     int saved = errno;
     while (length > 0) {
@@ -333,6 +335,7 @@ void os_write(int fd, const char *text, size_t length)
         length -= n > 0 ? (size_t)n : 0;
     }
     errno = saved;
+    return length == 0;
 }
 
 int os_open_for_writing(const char *path)
@@ -341,6 +344,30 @@ int os_open_for_writing(const char *path)
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     errno = saved;
     return fd;
+}
+
+bool os_is_file_or_nothing(const char *path)
+{
+    struct stat info;
+    int saved = errno;
+    bool is = lstat(path, &info) == 0 ? S_ISREG(info.st_mode) : errno == ENOENT;
+    errno = saved;
+    return is;
+}
+
+bool os_replace_file(const char *from, const char *to)
+{
+    int saved = errno;
+    int result = rename(from, to);
+    errno = saved;
+    return result == 0;
+}
+
+void os_remove_file(const char *path)
+{
+    int saved = errno;
+    unlink(path);
+    errno = saved;
 }
 
 void os_close(int fd)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "core/stats.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/os.h"
 #include "core/print.h"
@@ -176,18 +178,63 @@ static void complain(const char *path)
     print_flush(&printer);
 }
 
+struct report_file {
+    int fd;
+    bool whole; // nothing that was written is missing
+};
+
+static void write_to_file(void *file, const char *text, size_t n)
+{
+    struct report_file *self = file;
+    self->whole = os_write(self->fd, text, n) && self->whole;
+}
+
+static bool write_file(const char *path, const struct stats *self,
+                       void (*print)(struct printer *printer, const struct stats *self))
+{
+    struct report_file file = {os_open_for_writing(path), true};
+    if (file.fd < 0)
+        return false;
+    struct printer printer;
+    printer_init(&printer, write_to_file, &file);
+    print(&printer, self);
+    os_close(file.fd);
+    return file.whole;
+}
+
+enum { PATH_MOST = 4096 };
+
+// The name of the file beside `path` that becomes it when it is whole; false when it is too long.
+static bool name_beside(const char *path, char *name)
+{
+    struct print_memory memory = {name, PATH_MOST, 0};
+    struct printer printer;
+    printer_init(&printer, print_memory_sink, &memory);
+    print_text(&printer, path);
+    print_text(&printer, ".");
+    print_u64(&printer, (uint64_t)getpid());
+    print_flush(&printer);
+    return memory.length < PATH_MOST;
+}
+
+// Whoever looks, or kills us meanwhile, finds the file that was there before or the whole new one.
+static bool replace_file(const char *path, const struct stats *self,
+                         void (*print)(struct printer *printer, const struct stats *self))
+{
+    char name[PATH_MOST];
+    if (!os_is_file_or_nothing(path) || !name_beside(path, name))
+        return write_file(path, self, print);
+    if (write_file(name, self, print) && os_replace_file(name, path))
+        return true;
+    os_remove_file(name);
+    return false;
+}
+
 static void report_to_file(const char *path, const struct stats *self,
                            void (*print)(struct printer *printer, const struct stats *self))
 {
-    int fd = os_open_for_writing(path);
-    if (fd < 0) {
+    if (!replace_file(path, self, print))
         complain(path);
-        return;
-    }
-    struct printer printer;
-    printer_init_fd(&printer, fd);
-    print(&printer, self);
-    os_close(fd);
 }
 
 void stats_report(const char *target, const struct stats *self)

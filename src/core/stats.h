@@ -48,8 +48,9 @@ void stats_print_text(struct printer *printer, const struct stats *self);
 // One object with a member for each statistic, and "classes" with an object for each class from 1.
 void stats_print_json(struct printer *printer, const struct stats *self);
 
-// Writes where the STATS option says: "1" is text on standard error, text:PATH and json:PATH a new file, and
-// anything else is nowhere. A file that cannot be opened is reported on standard error.
+// Writes where the STATS option says: "1" is text on standard error, text:PATH and json:PATH a new file,
+// which is there whole or not at all, and anything else is nowhere. A file that cannot be written is reported
+// on standard error.
 void stats_report(const char *target, const struct stats *self);
 
 #endif

@@ -4,9 +4,13 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static char text[65536];
@@ -259,4 +263,48 @@ Test(stats, report_on_standard_error)
 Test(stats, report_says_when_it_cannot_be_written)
 {
     cr_assert_str_eq(complaint("json:/nowhere/at/all"), "tarn: cannot write statistics to /nowhere/at/all\n");
+}
+
+// A file is whole, however its writer ended, and a device is written to, not replaced.
+static bool is_whole(const char *path)
+{
+    int fd = open(path, O_RDONLY);
+    if (fd < 0)
+        return true;
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    return length > 4 && text[0] == '{' && memcmp(text + length - 2, "}\n", 2) == 0;
+}
+
+static pid_t start_writing(const char *target)
+{
+    pid_t writer = fork();
+    cr_assert_geq(writer, 0);
+    while (writer == 0)
+        stats_report(target, &stats);
+    return writer;
+}
+
+Test(stats, a_killed_writer_leaves_no_half_file)
+{
+    char directory[] = "test-stats-XXXXXX", target[64] = "json:", command[64] = "rm -r ";
+    fill();
+    cr_assert_not_null(mkdtemp(directory));
+    strcat(strcat(target, directory), "/report");
+    for (long i = 0; i < 200; i++) {
+        pid_t writer = start_writing(target);
+        nanosleep(&(struct timespec){0, 1000 * (200 + i * 7919 % 1500)}, NULL);
+        kill(writer, SIGKILL);
+        cr_assert_eq(waitpid(writer, NULL, 0), writer);
+        cr_assert(is_whole(target + 5), "after %ld writers", i);
+    }
+    cr_assert_eq(system(strcat(command, directory)), 0);
+}
+
+Test(stats, what_cannot_be_written_whole_is_said_and_a_device_stays)
+{
+    cr_assert_str_eq(complaint("json:/dev/full"), "tarn: cannot write statistics to /dev/full\n");
+    cr_assert_str_eq(complaint("json:/dev/null"), "");
+    struct stat info;
+    cr_assert(stat("/dev/null", &info) == 0 && S_ISCHR(info.st_mode));
 }
