@@ -23,7 +23,9 @@ if(TARN_FUZZERS)
   target_compile_options(tarn_sanitize INTERFACE -fsanitize=fuzzer-no-link -fno-sanitize-coverage=trace-cmp)
 endif()
 if(TARN_COVERAGE)
-  target_compile_options(tarn_sanitize INTERFACE --coverage -fprofile-update=atomic)
+  target_compile_options(tarn_sanitize INTERFACE --coverage -fprofile-update=atomic
+    -fno-builtin-fork # gcc's own would forget what the handlers of a fork have run
+    "$<$<COMPILE_LANGUAGE:C>:SHELL:-include \"${PROJECT_SOURCE_DIR}/tests/support/dump_counts.h\">")
   target_link_options(tarn_sanitize INTERFACE --coverage)
 endif()
 

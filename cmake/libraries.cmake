@@ -23,6 +23,8 @@ endfunction()
 tarn_add_objects(tarn_core core buddy tcache)
 set(api_objects "$<TARGET_OBJECTS:tarn_core>")
 if(TARN_REPLACES_MALLOC)
+  # Its references to the C++ runtime stay weak only in an object of its own: -flto would mix it with others.
+  set_source_files_properties("${PROJECT_SOURCE_DIR}/src/override/cxx_catch.cpp" PROPERTIES COMPILE_OPTIONS -fno-lto)
   tarn_add_objects(tarn_override override)
   target_compile_options(tarn_override PRIVATE -fexceptions) # bad_alloc passes through operator new
   set(replacing_objects ${api_objects} "$<TARGET_OBJECTS:tarn_override>")
@@ -73,8 +75,9 @@ endfunction()
 # it links alone, also with -static, and clashes neither with libc's malloc.o nor with a program's own ck or urcu.
 function(tarn_add_static target name export_name)
   set(object "${CMAKE_CURRENT_BINARY_DIR}/${name}.o")
+  separate_arguments(flags NATIVE_COMMAND "${CMAKE_C_FLAGS}") # the linker compiles what -flto left for it
   add_custom_command(OUTPUT "${object}"
-    COMMAND ${CMAKE_C_COMPILER} -r -nostdlib -o "${object}" ${ARGN} ${TARN_ARCHIVES}
+    COMMAND ${CMAKE_C_COMPILER} ${flags} -r -nostdlib -o "${object}" ${ARGN} ${TARN_ARCHIVES}
     COMMAND ${CMAKE_OBJCOPY} --localize-hidden --wildcard --localize-symbol=ck_* --localize-symbol=*cds_*
             --localize-symbol=compat_futex_* "${object}"
     DEPENDS ${ARGN} COMMAND_EXPAND_LISTS VERBATIM COMMENT "Joining the objects of lib${name}.a")

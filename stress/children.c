@@ -11,6 +11,10 @@
 #include <tarn/tarn.h>
 #include <time.h>
 
+#ifndef sigev_notify_thread_id // glibc has no name for this field
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
 // ThreadSanitizer's runtime does not work in the child of a process with threads, and AddressSanitizer's
 // cannot start threads there.
 #if TARN_TSAN
@@ -100,7 +104,7 @@ static timer_t start_timer(struct rng *rng)
     timer_t timer;
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
     const struct itimerspec once = {.it_value = {.tv_nsec = 10000 + (long)rng_below(rng, 300000)}};
-    event._sigev_un._tid = gettid(); // the C library has no name for this field
+    event.sigev_notify_thread_id = gettid();
     if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 || timer_settime(timer, 0, &once, NULL) != 0)
         fault("no timer");
     return timer;

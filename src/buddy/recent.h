@@ -7,6 +7,7 @@
 #include "core/atomics.h"
 #include "core/bits.h"
 #include "core/ids.h"
+#include "core/os.h"
 #include <stdbool.h>
 
 #define RECENT_BLOCKS 7
@@ -48,7 +49,7 @@ static inline struct page_run recent_run(uint64_t word)
 // Threads are spread over the sets by their thread pointer.
 static inline struct recent_set *recent_near(void)
 {
-    uint32_t key = (uint32_t)((uintptr_t)__builtin_thread_pointer() >> 12) * UINT32_C(0x9e3779b1);
+    uint32_t key = (uint32_t)(os_thread_pointer() >> 12) * UINT32_C(0x9e3779b1);
     return &recent_sets[key >> recent_shift];
 }
 

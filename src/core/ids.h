@@ -4,12 +4,14 @@
 #ifndef TARN_CORE_IDS_H
 #define TARN_CORE_IDS_H
 
+#include <limits.h> // first: some C libraries define a PAGE_SIZE there, the kernel's, which is not meant here
 #include <stddef.h>
 #include <stdint.h>
 
 // The heap's unit of page memory. Sixteen KiB holds a useful number of small slots, and a zone's page state
 // still fits into a few cache lines. It is independent of the kernel's page size.
 #define PAGE_SHIFT 14
+#undef PAGE_SIZE
 #define PAGE_SIZE ((size_t)1 << PAGE_SHIFT)
 #define ZONE_SHIFT 25
 #define ZONE_SIZE ((size_t)1 << ZONE_SHIFT)

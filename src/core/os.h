@@ -69,6 +69,18 @@ void os_page_faults(uint64_t *minor, uint64_t *major);
 bool os_is_secure(void);
 char **os_environment(void);
 
+// A number that no two living threads share. clang 13 has the builtin by name only on x86-64.
+static inline uintptr_t os_thread_pointer(void)
+{
+#if defined(__x86_64__)
+    uintptr_t pointer;
+    __asm__("mov %%fs:0, %0" : "=r"(pointer));
+    return pointer;
+#else
+    return (uintptr_t)__builtin_thread_pointer();
+#endif
+}
+
 // Sleeps while *word == expected; may return early.
 void os_park(atomic_u32 *word, uint32_t expected);
 // The same, at most so many milliseconds.

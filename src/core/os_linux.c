@@ -176,7 +176,7 @@ static void random_of_start(unsigned char *bytes, size_t size)
     const unsigned char *given = (const unsigned char *)getauxval(AT_RANDOM);
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t x = (uint64_t)now.tv_nsec ^ (uintptr_t)__builtin_thread_pointer() ^ (uint64_t)getpid() << 32;
+    uint64_t x = (uint64_t)now.tv_nsec ^ os_thread_pointer() ^ (uint64_t)getpid() << 32;
     for (size_t i = 0; i < size; i++) {
         x = (x ^ (given == NULL ? i : given[i % GIVEN])) * UINT64_C(0x9e3779b97f4a7c15);
         bytes[i] = (unsigned char)(x >> 56);

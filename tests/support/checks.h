@@ -12,8 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/pidfd.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,7 +58,7 @@ static inline void expect_child_exits(pid_t child, int wanted)
 {
     int status = 0;
     expect(child > 0);
-    struct pollfd handle = {pidfd_open(child, 0), POLLIN, 0};
+    struct pollfd handle = {(int)syscall(SYS_pidfd_open, child, 0), POLLIN, 0};
     expect(handle.fd >= 0);
     if (poll(&handle, 1, 60000) <= 0) {
         kill(child, SIGKILL);

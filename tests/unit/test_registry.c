@@ -6,6 +6,7 @@
 #include "core/os.h"
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 static void setup(void) { cr_assert(heap_start()); }
 TestSuite(registry, .init = setup);
