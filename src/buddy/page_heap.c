@@ -6,18 +6,21 @@
 #include "buddy/zone_table.h"
 #include "core/decay.h"
 #include "core/guard.h"
+#include "core/harden.h"
 #include "core/intake.h"
 #include "core/lock.h"
 #include "core/meta.h"
 #include "core/options.h"
 #include "core/os.h"
 #include "core/page_map.h"
+#include "core/random.h"
 
 #define MAX_STRIPES 64
 // Free memory is much when it is more than MUCH_LEAST pages and a MUCH_SHARE-th of what is used.
 #define MUCH_LEAST ((32 << 20) >> PAGE_SHIFT)
 #define MUCH_SHARE 2
 #define EXCHANGE_LEAST ((1 << 20) >> PAGE_SHIFT)
+#define GUARDED_SETS 16    // of recent blocks in a hardened heap
 #define GIVES_PER_CLOCK 32 // of recent blocks: reading the clock costs as much as the rest
 
 // A block on its way home to a stripe whose lock was held; it lies in the descriptor of the block's first
@@ -72,7 +75,7 @@ void page_heap_init(void)
         lock_init(&heap.stripes[i].lock, LOCK_STRIPE);
         intake_init(&heap.stripes[i].intake);
     }
-    recent_init(heap.stripe_count);
+    recent_init(is_hardened() ? GUARDED_SETS : heap.stripe_count);
     if (page_map_is_reserved())
         huge_init((void *)page_map.base, page_map.pages * PAGE_SIZE);
     decay_clock_start(&heap.clock);
@@ -546,7 +549,7 @@ void page_heap_give(page_id first, size_t n)
     page_heap_decay();
 }
 
-void page_heap_give_recent(page_id first, size_t n)
+static void give_recent_to(struct recent_set *set, page_id first, size_t n)
 {
     // Where address space is short, free zones go back at once, and recent blocks would hold them.
     if (unlikely(load_relaxed(&options.decay_ms) == 0) || unlikely(!page_map_is_reserved())) {
@@ -554,13 +557,20 @@ void page_heap_give_recent(page_id first, size_t n)
         page_heap_decay();
         return;
     }
-    struct recent_set *set = recent_near();
     struct page_run displaced = recent_give(set, first, n);
     decay_note();
     if (displaced.n != 0)
         send_home(displaced);
     if (unlikely(load_relaxed(&set->gives) % GIVES_PER_CLOCK == 0))
         page_heap_decay();
+}
+
+void page_heap_give_recent(page_id first, size_t n) { give_recent_to(recent_near(), first, n); }
+
+// Guards cost system calls: they are worth keeping for whichever thread comes next.
+void page_heap_give_guarded(page_id first, size_t n)
+{
+    give_recent_to(&recent_sets[random_below((size_t)1 << (32 - recent_shift))], first, n | RECENT_GUARDED);
 }
 
 static bool grow_once(page_id first, size_t n, size_t n_wanted, bool *clean)

@@ -63,17 +63,8 @@ static inline struct page_run recent_take(struct recent_set *self, size_t n)
     return (struct page_run){NO_PAGE, 0};
 }
 
-// The same among the guarded ones; n counts the guards.
-static inline struct page_run recent_take_guarded(struct recent_set *self, size_t n)
-{
-    for (size_t i = 0; i < RECENT_BLOCKS; i++) {
-        uint64_t word = load_relaxed(&self->blocks[i]);
-        if ((word >> 32) - (n | RECENT_GUARDED) <= (n - 2) / 8 &&
-            cas_acquire(&self->blocks[i], &word, 0)) // pairs with recent_give
-            return (struct page_run){recent_run(word).first, recent_run(word).n & ~RECENT_GUARDED};
-    }
-    return (struct page_run){NO_PAGE, 0};
-}
+// The same among the guarded ones of all sets, from any place on; n counts the guards.
+struct page_run recent_take_guarded(size_t n);
 
 // Puts a block in; returns the one that had to make room, if any.
 static inline struct page_run recent_give(struct recent_set *self, page_id first, size_t n)

@@ -139,21 +139,29 @@ static inline __attribute__((always_inline)) unsigned checked_class(const char *
     return cls;
 }
 
-static void free_hardened_block(page_id page, void *p)
+static NOINLINE void free_hardened_block(page_id page, void *p)
 {
     if (!is_hardened_block(page, p))
         misused("free", p);
     hardened_large_free(page);
 }
 
-static void free_slot(page_id page, void *p, uint32_t entry)
+static NOINLINE void free_hardened_slot(page_id page, void *p, uint32_t entry)
 {
-    if (!is_hardened()) {
-        tcache_overflow(p, entry);
-        return;
-    }
     checked_class("free", p, page);
     hardened_slot_free(p, entry);
+    background_ensure();
+}
+
+static NOINLINE void free_slow(page_id page, void *p, uint32_t entry)
+{
+    if (likely(entry_is_small(entry)))
+        tcache_overflow(p, entry);
+    else if (likely(is_large(page, p)))
+        large_free(page);
+    else
+        free_hardened_block(page, p);
+    background_ensure();
 }
 
 void alloc_free_slow(void *p)
@@ -162,13 +170,10 @@ void alloc_free_slow(void *p)
         return;
     page_id page = page_of(p);
     uint32_t entry = page_entry(page);
-    if (likely(entry_is_small(entry)))
-        free_slot(page, p, entry);
-    else if (likely(is_large(page, p)))
-        large_free(page);
-    else
-        free_hardened_block(page, p);
-    background_ensure();
+    if (!is_hardened() || !entry_is_small(entry))
+        free_slow(page, p, entry);
+    else if (unlikely(!hardened_slot_free_quick(p, page, entry)))
+        free_hardened_slot(page, p, entry);
 }
 
 size_t alloc_usable_size(const void *p, const char *call)
@@ -212,7 +217,14 @@ void alloc_free_aligned_sized(void *p, size_t align, size_t size)
     alloc_free_fast(p);
 }
 
-void alloc_free_sized_slow(void *p, size_t size) { alloc_free_aligned_sized(p, 1, size); }
+// Where the heap is hardened every sized free comes here; mostly the class is the size's.
+void alloc_free_sized_slow(void *p, size_t size)
+{
+    if (is_hardened() && size <= SIZE_CLASS_MAX && entry_class(page_entry(page_of(p))) == size_class_of(size))
+        alloc_free_slow(p);
+    else
+        alloc_free_aligned_sized(p, 1, size);
+}
 
 // --- calloc and realloc.
 

@@ -85,11 +85,47 @@ bool hardened_large_resize(page_id first, size_t size)
 
 // --- Slots.
 
+typedef uint64_t sixteen __attribute__((vector_size(16), may_alias));
+
+// Slots are whole sixteens of bytes at multiples of sixteen; those from the front and those from the back may
+// meet.
+static inline void zero_slot(void *p, size_t size)
+{
+    size = min_size(size, HARDENED_SLOT_ZEROED);
+    sixteen *front = p, *back = front + size / sizeof *front;
+    front[0] = back[-1] = (sixteen){0};
+    if (size <= 32)
+        return;
+    front[1] = back[-2] = (sixteen){0};
+    if (size <= 64)
+        return;
+    front[2] = front[3] = back[-3] = back[-4] = (sixteen){0};
+    if (size > 128)
+        memset(front + 4, 0, size - 128);
+}
+
+static inline bool is_slot(unsigned cls, const void *p, page_id page)
+{
+    bool one_page = size_class_table[cls].pages == 1;
+    page_id first = one_page ? page : span_first_page(page);
+    return span_slot_of(cls, p, (uintptr_t)page_address(first)) != SIZE_MAX;
+}
+
+bool hardened_slot_free_quick(void *p, page_id page, uint32_t entry)
+{
+    struct tcache *self = tcache_self;
+    uint32_t field = entry - self->tag;
+    if (unlikely(!is_slot(entry_class(entry), p, page)))
+        return false;
+    zero_slot(p, size_class_size(entry_class(entry)));
+    return bin_push(field <= PAGE_CLASS_MASK ? bin_at(self, field) : bin_away(self, entry), p);
+}
+
 void hardened_slot_free(void *p, uint32_t entry)
 {
     struct span *span = span_of_page(page_of(p));
     if (span_slot_is_free(span, span_slot_of(entry_class(entry), p, span_start(span))))
         misuse_double_free(p);
-    memset(p, 0, size_class_size(entry_class(entry)));
+    zero_slot(p, size_class_size(entry_class(entry)));
     tcache_overflow(p, entry);
 }

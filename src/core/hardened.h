@@ -19,6 +19,13 @@ void hardened_large_free(page_id first);
 // Such a block moves whenever its pages change.
 bool hardened_large_resize(page_id first, size_t size);
 
+// How much of a slot is zeroed when it is freed: whole small objects, and of larger ones what other objects'
+// addresses mostly lie in. More of it would be most of the cost of a free.
+#define HARDENED_SLOT_ZEROED ((size_t)256)
+
+// Where a slot starts at p and the thread's cache has room: clears it and puts it there. False, and nothing
+// is done but that what p points at may be zero, otherwise.
+bool hardened_slot_free_quick(void *p, page_id page, uint32_t entry);
 // `p` is a slot's start; `entry` is its page's.
 void hardened_slot_free(void *p, uint32_t entry);
 
