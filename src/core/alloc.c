@@ -25,6 +25,12 @@ static void note_slack(enum slack slack)
         store_relaxed(&most_slack, slack);
 }
 
+// page_map's, but none where canaries are wanted: there realloc and malloc_usable_size take their slow
+// halves.
+static size_t quick_pages;
+
+void alloc_init(void) { quick_pages = has_canaries() ? 0 : page_map.pages; }
+
 // Up to here calloc clears by itself.
 #define ZEROED_INLINE 128
 
@@ -62,7 +68,23 @@ static void *take_large(size_t size, size_t align, bool *clean)
     return p != NULL ? p : out_of_memory();
 }
 
-void *alloc_small_slow(size_t size) { return take_class(size_class_small[size]); }
+static NOINLINE void *take_with_canary(size_t align, size_t size)
+{
+    bool clean;
+    unsigned cls = hardened_slot_class(align, size);
+    if (cls == 0)
+        return take_large(size, align, &clean);
+    void *p = take_class(cls);
+    return likely(p != NULL) ? hardened_slot_mark(p, cls, size) : NULL;
+}
+
+// `cls` serves where there are no canaries, which only the start of the heap decides.
+static inline void *take_slot(unsigned cls, size_t align, size_t size)
+{
+    return likely(heap_start()) && has_canaries() ? take_with_canary(align, size) : take_class(cls);
+}
+
+void *alloc_small_slow(size_t size) { return take_slot(size_class_small[size], 1, size); }
 
 static NOINLINE void *alloc_large(size_t size, bool *clean)
 {
@@ -78,7 +100,7 @@ void *alloc_medium(size_t size, struct tcache *self)
         return alloc_large(size, &clean);
     unsigned cls = size_class_of_medium(size);
     void *p = bin_pop(&self->bins[cls]);
-    return likely(p != NULL) ? p : take_class(cls);
+    return likely(p != NULL) ? p : take_slot(cls, 1, size);
 }
 
 // --- Pointers that come back.
@@ -146,11 +168,17 @@ static NOINLINE void free_hardened_block(page_id page, void *p)
     hardened_large_free(page);
 }
 
+// Without background_ensure: every free of a hardened heap comes by, those too that the C library makes while
+// it holds the lock that pthread_create wants.
 static NOINLINE void free_hardened_slot(page_id page, void *p, uint32_t entry)
 {
     checked_class("free", p, page);
     hardened_slot_free(p, entry);
-    background_ensure();
+}
+
+static NOINLINE void retire_slot(page_id page, void *p)
+{
+    hardened_slot_retire(p, checked_class("free", p, page));
 }
 
 static NOINLINE void free_slow(page_id page, void *p, uint32_t entry)
@@ -172,17 +200,28 @@ void alloc_free_slow(void *p)
     uint32_t entry = page_entry(page);
     if (!is_hardened() || !entry_is_small(entry))
         free_slow(page, p, entry);
+    else if (has_canaries())
+        retire_slot(page, p);
     else if (unlikely(!hardened_slot_free_quick(p, page, entry)))
         free_hardened_slot(page, p, entry);
 }
 
+static NOINLINE size_t usable_size_slow(const void *p, const char *call)
+{
+    page_id page = page_of(p);
+    unsigned cls = p == NULL ? 0 : checked_class(call, p, page);
+    if (cls != 0)
+        return hardened_slot_size(p, cls);
+    return p == NULL ? 0 : large_size(page);
+}
+
 size_t alloc_usable_size(const void *p, const char *call)
 {
-    if (p == NULL)
-        return 0;
-    page_id page = page_of(p);
-    unsigned cls = checked_class(call, p, page);
-    return likely(cls != 0) ? size_class_size(cls) : large_size(page);
+    uintptr_t page = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
+    if (unlikely(page >= quick_pages))
+        return usable_size_slow(p, call);
+    unsigned cls = checked_class(call, p, (page_id){(uint32_t)page});
+    return likely(cls != 0) ? size_class_size(cls) : large_size((page_id){(uint32_t)page});
 }
 
 // What realloc asks for where a block creeps upwards: blocks that grew once mostly grow on.
@@ -199,6 +238,8 @@ static size_t size_held(size_t align, size_t size)
 
 static bool may_hold(size_t holds, size_t align, size_t size)
 {
+    if (has_canaries() && hardened_slot_class(align, size) != 0)
+        return holds == size;
     size_t wanted = size_held(align, size);
     enum slack slack = load_relaxed(&most_slack);
     if (wanted > SIZE_CLASS_MAX && holds >= wanted && holds - wanted <= wanted / 8)
@@ -220,7 +261,8 @@ void alloc_free_aligned_sized(void *p, size_t align, size_t size)
 // Where the heap is hardened every sized free comes here; mostly the class is the size's.
 void alloc_free_sized_slow(void *p, size_t size)
 {
-    if (is_hardened() && size <= SIZE_CLASS_MAX && entry_class(page_entry(page_of(p))) == size_class_of(size))
+    if (is_hardened() && !has_canaries() && size <= SIZE_CLASS_MAX &&
+        entry_class(page_entry(page_of(p))) == size_class_of(size))
         alloc_free_slow(p);
     else
         alloc_free_aligned_sized(p, 1, size);
@@ -248,6 +290,12 @@ static inline __attribute__((always_inline)) void *zero_slot(void *p, size_t byt
     return p;
 }
 
+static NOINLINE void *zeroed_slow(size_t bytes)
+{
+    void *p = alloc_small_slow(bytes);
+    return likely(p != NULL) ? memset(p, 0, bytes) : NULL;
+}
+
 void *alloc_zeroed(size_t count, size_t size)
 {
     size_t bytes;
@@ -255,8 +303,9 @@ void *alloc_zeroed(size_t count, size_t size)
     if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
         return out_of_memory();
     if (bytes <= ZEROED_INLINE) {
-        void *p = alloc_fast(bytes);
-        return likely(p != NULL) ? zero_slot(p, bytes) : NULL;
+        struct tcache *self = tcache_self;
+        void *p = bin_pop(bin_at(self, self->class_field[bytes]));
+        return likely(p != NULL) ? zero_slot(p, bytes) : zeroed_slow(bytes);
     }
     void *p = bytes > SIZE_CLASS_MAX ? alloc_large(bytes, &clean) : alloc_fast(bytes);
     return p == NULL || clean ? p : memset(p, 0, bytes);
@@ -302,6 +351,24 @@ static void *resize_large(void *p, page_id page, size_t size)
     return move(p, large_size(page), size);
 }
 
+// Each block is as large as was asked for; without memory it can always become smaller.
+static void *resize_with_canary(void *p, unsigned cls, size_t size)
+{
+    int saved = errno;
+    size_t holds = hardened_slot_size(p, cls);
+    void *moved = hardened_slot_class(1, size) == cls ? NULL : alloc_fast(size);
+    if (moved == NULL && size > holds && hardened_slot_class(1, size) != cls)
+        return NULL;
+    errno = saved;
+    if (moved == NULL) {
+        hardened_slot_resize(p, cls, size);
+        return p;
+    }
+    memcpy(moved, p, min_size(holds, size));
+    alloc_free_fast(p);
+    return moved;
+}
+
 static NOINLINE void *resize_or_move(void *p, size_t size)
 {
     if (p == NULL)
@@ -312,7 +379,9 @@ static NOINLINE void *resize_or_move(void *p, size_t size)
         alloc_free_fast(p);
         return NULL;
     }
-    return cls == 0 ? resize_large(p, page, size) : move(p, size_class_size(cls), size);
+    if (cls == 0)
+        return resize_large(p, page, size);
+    return has_canaries() ? resize_with_canary(p, cls, size) : move(p, size_class_size(cls), size);
 }
 
 // A small block stays where it is when one that grew to this size could hold as much. Then p is not looked at
@@ -320,7 +389,7 @@ static NOINLINE void *resize_or_move(void *p, size_t size)
 void *alloc_resize(void *p, size_t size)
 {
     uintptr_t page = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
-    if (likely(page < page_map.pages)) {
+    if (likely(page < quick_pages)) {
         unsigned cls = entry_class(load_relaxed(&page_map.entries[page]));
         const struct size_class_info *info = &size_class_table[cls];
         if (likely(size - 1 < info->size) && likely(with_growth(size) > info[-1].size)) {
@@ -345,7 +414,7 @@ static NOINLINE void *aligned_slow(size_t align, size_t size)
 {
     bool clean;
     unsigned cls = size_class_aligned(size, align);
-    return cls == 0 ? take_large(size, align, &clean) : take_class(cls);
+    return cls == 0 ? take_large(size, align, &clean) : take_slot(cls, align, size);
 }
 
 static inline __attribute__((always_inline)) void *aligned_fast(size_t align, size_t size)
@@ -421,6 +490,8 @@ size_t alloc_collect(void)
 {
     if (!heap_has_started())
         return 0;
+    if (has_canaries())
+        hardened_collect();
     tcache_flush();
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         central_trim(cls, true);

@@ -29,4 +29,19 @@ bool hardened_slot_free_quick(void *p, page_id page, uint32_t entry);
 // `p` is a slot's start; `entry` is its page's.
 void hardened_slot_free(void *p, uint32_t entry);
 
+// --- With canaries.
+
+// The class of a slot for so many bytes and their canary; 0 if there is none.
+unsigned hardened_slot_class(size_t align, size_t size);
+// A slot of the class is handed out: nothing may have been written to it since it was freed.
+void *hardened_slot_mark(void *p, unsigned cls, size_t size);
+// How many bytes the block was made for. Ends the process if p is no live block, or was run over.
+size_t hardened_slot_size(const void *p, unsigned cls);
+// Changes that size where the block stands, in a slot that can hold it.
+void hardened_slot_resize(void *p, unsigned cls, size_t size);
+// Through the quarantine.
+void hardened_slot_retire(void *p, unsigned cls);
+// Empties the quarantine.
+void hardened_collect(void);
+
 #endif
