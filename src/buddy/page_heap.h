@@ -32,14 +32,8 @@ void page_heap_give(page_id first, size_t n);
 static inline struct page_run page_heap_take_recent(size_t n) { return recent_take(recent_near(), n); }
 void page_heap_give_recent(page_id first, size_t n);
 // The same for blocks whose first page and last are guards, which n counts.
-static inline struct page_run page_heap_take_guarded(size_t n)
-{
-    return recent_take_guarded(recent_near(), n);
-}
-static inline void page_heap_give_guarded(page_id first, size_t n)
-{
-    page_heap_give_recent(first, n | RECENT_GUARDED);
-}
+static inline struct page_run page_heap_take_guarded(size_t n) { return recent_take_guarded(n); }
+void page_heap_give_guarded(page_id first, size_t n);
 // Adds the pages behind a block of n to it, up to n_wanted in all; false if they are in use. *clean as in
 // page_block.
 bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean);

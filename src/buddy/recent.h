@@ -72,12 +72,8 @@ static inline struct page_run recent_take(struct recent_set *self, size_t n)
     return recent_take_word(self, n, n / 8);
 }
 
-// The same among the guarded ones; n counts the guards.
-static inline struct page_run recent_take_guarded(struct recent_set *self, size_t n)
-{
-    struct page_run run = recent_take_word(self, n | RECENT_GUARDED, (n - 2) / 8);
-    return (struct page_run){run.first, run.n & ~RECENT_GUARDED};
-}
+// The same among the guarded ones of all sets, from any place on; n counts the guards.
+struct page_run recent_take_guarded(size_t n);
 
 // Counts a give.
 static inline uint64_t recent_count(struct recent_set *self)

@@ -26,6 +26,12 @@ static void note_slack(enum slack slack)
         store_relaxed(&most_slack, slack);
 }
 
+// page_map's, but none where canaries are wanted: there realloc and malloc_usable_size take their slow
+// halves.
+static size_t quick_pages;
+
+void alloc_init(void) { quick_pages = has_canaries() ? 0 : page_map.pages; }
+
 // Up to here calloc clears by itself.
 #define ZEROED_INLINE 128
 
@@ -60,11 +66,13 @@ static inline void end_slow_path(void)
         attend_limits();
 }
 
+// A cache comes from a started heap.
+static inline bool ensure_started(void) { return likely(tcache_self != &tcache_none) || heap_start(); }
+
 // What caches and pools hold may be what is missing: everything goes home, and then once more.
 static void *take_class(unsigned cls)
 {
-    bool started = likely(tcache_self != &tcache_none) || heap_start(); // a cache comes from a started heap
-    void *p = started ? tcache_refill(cls) : NULL;
+    void *p = ensure_started() ? tcache_refill(cls) : NULL;
     if (unlikely(p == NULL) && heap_has_started()) {
         alloc_collect();
         p = tcache_refill(cls);
@@ -90,7 +98,23 @@ static void *take_large(size_t size, size_t align, bool *clean)
     return p != NULL ? p : out_of_memory();
 }
 
-void *alloc_small_slow(size_t size) { return take_class(size_class_small[size]); }
+static NOINLINE void *take_with_canary(size_t align, size_t size)
+{
+    bool clean;
+    unsigned cls = hardened_slot_class(align, size);
+    if (cls == 0)
+        return take_large(size, align, &clean);
+    void *p = take_class(cls);
+    return likely(p != NULL) ? hardened_slot_mark(p, cls, size) : NULL;
+}
+
+// `cls` serves where there are no canaries, which only the start of the heap decides.
+static NOINLINE void *take_slot(unsigned cls, size_t align, size_t size)
+{
+    return ensure_started() && unlikely(has_canaries()) ? take_with_canary(align, size) : take_class(cls);
+}
+
+void *alloc_small_slow(size_t size) { return take_slot(size_class_small[size], 1, size); }
 
 static NOINLINE void *alloc_large(size_t size, bool *clean)
 {
@@ -106,7 +130,7 @@ void *alloc_medium(size_t size, struct tcache *self)
         return alloc_large(size, &clean);
     unsigned cls = size_class_of_medium(size);
     void *p = bin_pop(&self->bins[cls]);
-    return likely(p != NULL) ? p : take_class(cls);
+    return likely(p != NULL) ? p : take_slot(cls, 1, size);
 }
 
 // --- Pointers that come back.
@@ -167,21 +191,40 @@ static inline __attribute__((always_inline)) unsigned checked_class(const char *
     return cls;
 }
 
-static void free_hardened_block(page_id page, void *p)
+static NOINLINE void free_hardened_block(page_id page, void *p)
 {
     if (!is_hardened_block(page, p))
         misused("free", p);
     hardened_large_free(page);
 }
 
-static void free_slot(page_id page, void *p, uint32_t entry)
+// Without background_ensure: every free of a hardened heap comes by, those too that the C library makes while
+// it holds the lock that pthread_create wants.
+static NOINLINE void free_hardened_slot(page_id page, void *p, uint32_t entry)
 {
-    if (!is_hardened()) {
-        tcache_overflow(p, entry);
-        return;
-    }
     checked_class("free", p, page);
     hardened_slot_free(p, entry);
+}
+
+static void retire_slot(page_id page, void *p) { hardened_slot_retire(p, checked_class("free", p, page)); }
+
+static NOINLINE void free_hardened(page_id page, void *p, uint32_t entry)
+{
+    if (has_canaries())
+        retire_slot(page, p);
+    else if (unlikely(!hardened_slot_free_quick(p, page, entry)))
+        free_hardened_slot(page, p, entry);
+}
+
+static inline void free_slow(page_id page, void *p, uint32_t entry)
+{
+    if (likely(entry_is_small(entry)))
+        tcache_overflow(p, entry);
+    else if (likely(entry == PAGE_LARGE) && likely(page_address(page) == p))
+        large_free(page);
+    else
+        free_hardened_block(page, p);
+    end_slow_path();
 }
 
 void alloc_free_slow(void *p)
@@ -194,22 +237,28 @@ void alloc_free_slow(void *p)
     }
     page_id page = {(uint32_t)n};
     uint32_t entry = page_entry_known(page);
-    if (likely(entry_is_small(entry)))
-        free_slot(page, p, entry);
-    else if (likely(entry == PAGE_LARGE) && likely(page_address(page) == p))
-        large_free(page);
+    if (unlikely(is_hardened()) && entry_is_small(entry))
+        free_hardened(page, p, entry);
     else
-        free_hardened_block(page, p);
-    end_slow_path();
+        free_slow(page, p, entry);
+}
+
+static NOINLINE size_t usable_size_slow(const void *p, const char *call)
+{
+    page_id page = page_of(p);
+    unsigned cls = p == NULL ? 0 : checked_class(call, p, page);
+    if (cls != 0)
+        return hardened_slot_size(p, cls);
+    return p == NULL ? 0 : large_size(page);
 }
 
 size_t alloc_usable_size(const void *p, const char *call)
 {
-    if (p == NULL)
-        return 0;
-    page_id page = page_of(p);
-    unsigned cls = checked_class(call, p, page);
-    return likely(cls != 0) ? size_class_size(cls) : large_size(page);
+    uintptr_t page = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
+    if (unlikely(page >= quick_pages))
+        return usable_size_slow(p, call);
+    unsigned cls = checked_class(call, p, (page_id){(uint32_t)page});
+    return likely(cls != 0) ? size_class_size(cls) : large_size((page_id){(uint32_t)page});
 }
 
 // What realloc asks for where a block creeps upwards: blocks that grew once mostly grow on.
@@ -226,6 +275,8 @@ static size_t size_held(size_t align, size_t size)
 
 static bool may_hold(size_t holds, size_t align, size_t size)
 {
+    if (has_canaries() && hardened_slot_class(align, size) != 0)
+        return holds == size;
     size_t wanted = size_held(align, size);
     enum slack slack = load_relaxed(&most_slack);
     if (wanted > SIZE_CLASS_MAX && holds >= wanted && holds - wanted <= wanted / 8)
@@ -244,7 +295,15 @@ void alloc_free_aligned_sized(void *p, size_t align, size_t size)
     alloc_free_fast(p);
 }
 
-void alloc_free_sized_slow(void *p, size_t size) { alloc_free_aligned_sized(p, 1, size); }
+// Where the heap is hardened every sized free comes here; mostly the class is the size's.
+void alloc_free_sized_slow(void *p, size_t size)
+{
+    if (is_hardened() && !has_canaries() && size <= SIZE_CLASS_MAX &&
+        entry_class(page_entry(page_of(p))) == size_class_of(size))
+        alloc_free_slow(p);
+    else
+        alloc_free_aligned_sized(p, 1, size);
+}
 
 // --- calloc and realloc.
 
@@ -268,6 +327,12 @@ static inline __attribute__((always_inline)) void *zero_slot(void *p, size_t byt
     return p;
 }
 
+static NOINLINE void *zeroed_slow(size_t bytes)
+{
+    void *p = alloc_small_slow(bytes);
+    return likely(p != NULL) ? memset(p, 0, bytes) : NULL;
+}
+
 void *alloc_zeroed(size_t count, size_t size)
 {
     size_t bytes;
@@ -275,8 +340,9 @@ void *alloc_zeroed(size_t count, size_t size)
     if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
         return out_of_memory();
     if (bytes <= ZEROED_INLINE) {
-        void *p = alloc_fast(bytes);
-        return likely(p != NULL) ? zero_slot(p, bytes) : NULL;
+        struct tcache *self = tcache_self;
+        void *p = bin_pop(bin_at(self, self->class_field[bytes]));
+        return likely(p != NULL) ? zero_slot(p, bytes) : zeroed_slow(bytes);
     }
     void *p = bytes > SIZE_CLASS_MAX ? alloc_large(bytes, &clean) : alloc_fast(bytes);
     return p == NULL || clean ? p : memset(p, 0, bytes);
@@ -304,14 +370,19 @@ static void *take_smaller(size_t size)
     return smaller;
 }
 
+static inline void *carry_over(void *moved, void *p, size_t holds, size_t size)
+{
+    memcpy(moved, p, min_size(holds, size));
+    alloc_free_fast(p);
+    return moved;
+}
+
 static inline __attribute__((always_inline)) void *move(void *p, size_t holds, size_t size)
 {
     void *moved = size <= holds ? take_smaller(size) : take_larger(holds, size);
     if (unlikely(moved == NULL))
         return size <= holds ? p : NULL;
-    memcpy(moved, p, min_size(holds, size));
-    alloc_free_fast(p);
-    return moved;
+    return carry_over(moved, p, holds, size);
 }
 
 static void *resize_large(void *p, page_id page, size_t size)
@@ -320,6 +391,22 @@ static void *resize_large(void *p, page_id page, size_t size)
         (is_hardened() ? hardened_large_resize(page, size) : large_resize(page, size)))
         return p;
     return move(p, large_size(page), size);
+}
+
+// Each block is as large as was asked for; without memory it can always become smaller.
+static NOINLINE void *resize_with_canary(void *p, unsigned cls, size_t size)
+{
+    int saved = errno;
+    size_t holds = hardened_slot_size(p, cls);
+    void *moved = hardened_slot_class(1, size) == cls ? NULL : alloc_fast(size);
+    if (moved == NULL && size > holds && hardened_slot_class(1, size) != cls)
+        return NULL;
+    errno = saved;
+    if (moved == NULL) {
+        hardened_slot_resize(p, cls, size);
+        return p;
+    }
+    return carry_over(moved, p, holds, size);
 }
 
 static NOINLINE void *resize_or_move(void *p, size_t size)
@@ -332,7 +419,9 @@ static NOINLINE void *resize_or_move(void *p, size_t size)
         alloc_free_fast(p);
         return NULL;
     }
-    return cls == 0 ? resize_large(p, page, size) : move(p, size_class_size(cls), size);
+    if (cls == 0)
+        return resize_large(p, page, size);
+    return has_canaries() ? resize_with_canary(p, cls, size) : move(p, size_class_size(cls), size);
 }
 
 // A small block stays where it is when one that grew to this size could hold as much. Then p is not looked at
@@ -340,7 +429,7 @@ static NOINLINE void *resize_or_move(void *p, size_t size)
 void *alloc_resize(void *p, size_t size)
 {
     uintptr_t page = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
-    if (likely(page < page_map.pages)) {
+    if (likely(page < quick_pages)) {
         unsigned cls = entry_class(load_relaxed(&page_map.entries[page]));
         const struct size_class_info *info = &size_class_table[cls];
         if (likely(size - 1 < info->size) && likely(with_growth(size) > info[-1].size)) {
@@ -365,7 +454,7 @@ static NOINLINE void *aligned_slow(size_t align, size_t size)
 {
     bool clean;
     unsigned cls = size_class_aligned(size, align);
-    return cls == 0 ? take_large(size, align, &clean) : take_class(cls);
+    return cls == 0 ? take_large(size, align, &clean) : take_slot(cls, align, size);
 }
 
 static inline __attribute__((always_inline)) void *aligned_fast(size_t align, size_t size)
@@ -441,6 +530,8 @@ size_t alloc_collect(void)
 {
     if (!heap_has_started())
         return 0;
+    if (has_canaries())
+        hardened_collect();
     tcache_flush();
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         central_trim(cls, true);

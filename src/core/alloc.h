@@ -6,6 +6,8 @@
 
 #include "tcache/tcache.h"
 
+// Once, at the start.
+void alloc_init(void);
 // What follows a fast path that found no object.
 void *alloc_small_slow(size_t size);
 // `self` is the calling thread's cache.

@@ -4,8 +4,11 @@
 #include "buddy/page_heap.h"
 #include "core/bits.h"
 #include "core/decay.h"
+#include "core/guard.h"
+#include "core/harden.h"
 #include "core/misuse.h"
 #include "core/page_map.h"
+#include <string.h>
 
 // Spans with free slots lie in buckets by how full they are; allocation takes from the fullest, so that
 // sparse ones drain and go home. A listed span's place grows stale as slots come back: whoever takes it puts
@@ -196,11 +199,18 @@ static void hold_popped(struct central *self, struct span *span)
         fetch_sub_relaxed(&self->empty, 1);
 }
 
+static page_id guard_of(const struct span *span)
+{
+    return (page_id){span->first.n + size_class_table[span->cls].pages};
+}
+
 static void retire(struct central *self, struct span *span)
 {
     fetch_add_relaxed(&self->spans_retired, 1);
     page_map_set(span->first, load_relaxed(&span->pages), 0);
-    page_heap_give(span->first, load_relaxed(&span->pages));
+    // A guard that the kernel does not take down stays, out of use.
+    size_t guards = load_relaxed(&span->guarded) && guard_lift(guard_of(span), 1) ? 1 : 0;
+    page_heap_give(span->first, load_relaxed(&span->pages) + guards);
 }
 
 void central_release(struct span *span)
@@ -244,14 +254,35 @@ static struct span *hold_listed(struct central *self, struct shard *shard)
     return NULL;
 }
 
-static struct span *make_span(struct central *self, unsigned cls, uint32_t home)
+// Where canaries are wanted slots must be zero, and a guard stands behind the last one, if there can be one.
+static struct span *make_guarded_span(unsigned cls, uint32_t home)
 {
-    struct page_block block = page_heap_take(size_class_table[cls].pages, PAGE_SIZE);
+    size_t pages = size_class_table[cls].pages, guards = page_map_is_reserved() ? 1 : 0;
+    struct page_block block = page_heap_take(pages + guards, PAGE_SIZE);
     if (block.first.n == NO_PAGE.n)
         return NULL;
-    if (fetch_add_relaxed(&self->spans_made, 1) == 0)
+    if (!block.clean)
+        memset(page_address(block.first), 0, pages * PAGE_SIZE);
+    struct span *span = span_make_small(block.first, cls, home);
+    bool guarded = guards != 0 && guard_raise(guard_of(span), 1);
+    store_relaxed(&span->guarded, guarded);
+    if (guards != 0 && !guarded)
+        page_heap_give(guard_of(span), 1);
+    return span;
+}
+
+static struct span *make_plain_span(unsigned cls, uint32_t home)
+{
+    struct page_block block = page_heap_take(size_class_table[cls].pages, PAGE_SIZE);
+    return block.first.n == NO_PAGE.n ? NULL : span_make_small(block.first, cls, home);
+}
+
+static struct span *make_span(struct central *self, unsigned cls, uint32_t home)
+{
+    struct span *span = has_canaries() ? make_guarded_span(cls, home) : make_plain_span(cls, home);
+    if (span != NULL && fetch_add_relaxed(&self->spans_made, 1) == 0)
         fetch_or_relaxed(&used_classes, UINT64_C(1) << cls);
-    return span_make_small(block.first, cls, home);
+    return span;
 }
 
 static struct span *hold_any(unsigned cls, uint32_t home, enum central_reach reach)

@@ -9,10 +9,9 @@
 
 // Each level does what those below it do. docs/hardening.md has the table of what is detected.
 enum harden_level {
-    HARDEN_OFF,      // only what costs nothing: bitmaps, sizes, addresses
-    HARDEN_PLACES,   // slots in random order, zeroed when freed; guards around large blocks and metadata
-    HARDEN_CANARIES, // canaries, delayed reuse, writes to freed blocks are found; guards behind spans
-    HARDEN_PAGES     // objects on pages of their own
+    HARDEN_OFF,     // only what costs nothing: bitmaps, sizes, addresses
+    HARDEN_PLACES,  // slots in random order, zeroed when freed; guards around large blocks and metadata
+    HARDEN_CANARIES // canaries, delayed reuse, writes to freed blocks are found; guards behind spans
 };
 
 #define HARDEN_PAGE 4096
@@ -31,6 +30,7 @@ extern union harden harden __attribute__((visibility("hidden")));
 void harden_init(void);
 
 static inline enum harden_level harden_level(void) { return load_relaxed(&harden.level); }
+static inline bool has_canaries(void) { return unlikely(load_relaxed(&harden.level) >= HARDEN_CANARIES); }
 static inline bool is_hardened(void) { return unlikely(load_relaxed(&harden.level) != HARDEN_OFF); }
 
 #endif

@@ -19,7 +19,29 @@ void hardened_large_free(page_id first);
 // Such a block moves whenever its pages change.
 bool hardened_large_resize(page_id first, size_t size);
 
+// How much of a slot is zeroed when it is freed: whole small objects, and of larger ones what other objects'
+// addresses mostly lie in. More of it would be most of the cost of a free.
+#define HARDENED_SLOT_ZEROED ((size_t)256)
+
+// Where a slot starts at p and the thread's cache has room: clears it and puts it there. False, and nothing
+// is done but that what p points at may be zero, otherwise.
+bool hardened_slot_free_quick(void *p, page_id page, uint32_t entry);
 // `p` is a slot's start; `entry` is its page's.
 void hardened_slot_free(void *p, uint32_t entry);
+
+// --- With canaries.
+
+// The class of a slot for so many bytes and their canary; 0 if there is none.
+unsigned hardened_slot_class(size_t align, size_t size);
+// A slot of the class is handed out: nothing may have been written to it since it was freed.
+void *hardened_slot_mark(void *p, unsigned cls, size_t size);
+// How many bytes the block was made for. Ends the process if p is no live block, or was run over.
+size_t hardened_slot_size(const void *p, unsigned cls);
+// Changes that size where the block stands, in a slot that can hold it.
+void hardened_slot_resize(void *p, unsigned cls, size_t size);
+// Through the quarantine.
+void hardened_slot_retire(void *p, unsigned cls);
+// Empties the quarantine.
+void hardened_collect(void);
 
 #endif

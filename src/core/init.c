@@ -3,6 +3,7 @@
 
 #include "buddy/page_heap.h"
 #include "buddy/zone_table.h"
+#include "core/alloc.h"
 #include "core/batch.h"
 #include "core/central.h"
 #include "core/fork.h"
@@ -61,6 +62,7 @@ static bool start_layers(void)
     batch_init();
     central_init();
     tcache_init();
+    alloc_init();
     fork_init();
     if (load_relaxed(&options.verbose))
         tell();

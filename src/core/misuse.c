@@ -46,6 +46,29 @@ void misuse_interior(const char *call, const void *p, const void *block)
     end(&line);
 }
 
+static _Noreturn void end_with_slot(struct printer *line, size_t slot)
+{
+    print_u64(line, slot);
+    print_text(line, " bytes");
+    end(line);
+}
+
+void misuse_overrun(const void *p, size_t slot)
+{
+    struct printer line;
+    begin(&line, "overrun", p);
+    print_text(&line, ", in a slot of ");
+    end_with_slot(&line, slot);
+}
+
+void misuse_written_after_free(const void *p, size_t slot)
+{
+    struct printer line;
+    begin(&line, "use after free", p);
+    print_text(&line, ": written to, in a slot of ");
+    end_with_slot(&line, slot);
+}
+
 void misuse_size(const char *call, const void *p, size_t size, size_t holds)
 {
     struct printer line;

@@ -82,7 +82,8 @@ struct span {
     uint8_t age;   // enum span_age; the holder's, as is seen_free
     uint16_t seen; // free slots at the last visit
     bool fresh;    // a large span whose memory held nothing when it was allocated; the owner's
-    bool guarded;  // of a hardened large block: guards stand before and behind it
+    atomic_u8
+        guarded; // relaxed: guards stand before and behind a hardened large block, or behind a small span
     uint8_t unused[24];
     atomic_u64 bits[16]; // slot i is free <=> bit i % 64 of word i / 64 is set
 };

@@ -6,6 +6,8 @@
 #include "core/background.h"
 #include "core/central.h"
 #include "core/fork.h"
+#include "core/harden.h"
+#include "core/hardened.h"
 #include "core/init.h"
 #include "core/large.h"
 #include "core/limit.h"
@@ -13,6 +15,7 @@
 #include "core/options.h"
 #include "core/os.h"
 #include "core/page_map.h"
+#include "core/quarantine.h"
 #include "core/resident.h"
 #include "tcache/tcache.h"
 #include <string.h>
@@ -29,7 +32,7 @@ static size_t count_block(struct stats *stats, page_id page)
     }
     if (entry == PAGE_HARDENED) {
         stats->large_bytes += large_size(page);
-        stats->guard_bytes += span_at(page)->guarded ? 2 * PAGE_SIZE : 0;
+        stats->guard_bytes += load_relaxed(&span_at(page)->guarded) ? 2 * PAGE_SIZE : 0;
         return 1;
     }
     if (!entry_is_small(entry))
@@ -40,6 +43,7 @@ static size_t count_block(struct stats *stats, page_id page)
     stats->classes[cls].spans++;
     stats->classes[cls].slots += info->slots;
     stats->classes[cls].free_in_spans += free < 0 ? 0 : (uint64_t)free;
+    stats->guard_bytes += load_relaxed(&span_at(page)->guarded) ? PAGE_SIZE : 0;
     stats->span_waste_bytes += info->pages * PAGE_SIZE - (size_t)info->slots * info->size;
     return info->pages;
 }
@@ -105,6 +109,8 @@ static void count_layers(struct stats *stats)
 {
     struct tcache_counts caches;
     tcache_counts_shared(&caches);
+    if (has_canaries())
+        quarantine_count(caches.objects);
     count_blocks(stats);
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         count_class(stats, cls, &caches);
@@ -162,6 +168,8 @@ bool survey_validate(void)
 // only, and each page that they write to is a copy.
 static void check_what_is_cached(void)
 {
+    if (has_canaries())
+        hardened_collect();
     tcache_retire();
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         central_trim(cls, true);

@@ -27,6 +27,16 @@
 struct tcache tcache_none = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
 struct tcache tcache_gone = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
 _Thread_local struct tcache *tcache_self = &tcache_none;
+// The same, but where canaries are wanted the fast paths find no cache at all, and each call comes to its
+// slow half.
+static _Thread_local struct tcache *own = &tcache_none;
+
+static void become(struct tcache *cache)
+{
+    own = cache;
+    if (harden_level() < HARDEN_CANARIES)
+        tcache_self = cache;
+}
 
 // Written by tcache_init, read-only afterwards.
 static uint8_t capacity_limit[SIZE_CLASS_COUNT]; // 0: the class is not cached
@@ -269,7 +279,7 @@ static bool extend(struct tcache *self, struct bin *bin, unsigned cls)
 static bool is_orphan(const struct tcache *cache)
 {
     return load_acquire(&cache->state) == TCACHE_LIVE &&
-           load_relaxed(&cache->generation) != registry_generation() && cache != tcache_self;
+           load_relaxed(&cache->generation) != registry_generation() && cache != own;
 }
 
 // A cache whose owner vanished inside a slow path may be half-changed: its objects stay out of reach.
@@ -312,7 +322,7 @@ static NOINLINE struct tcache *start(void)
         return NULL;
     if (self->entries == NULL) // else another thread had it before
         set_up(self);
-    tcache_self = self; // before pthread_setspecific, which may allocate
+    become(self); // before pthread_setspecific, which may allocate
     decay_reconsider();
     if (exit_key_works)
         pthread_setspecific(exit_key, self);
@@ -322,7 +332,7 @@ static NOINLINE struct tcache *start(void)
 // The calling thread's own cache; NULL when it has none (any more).
 static inline struct tcache *enter(void)
 {
-    struct tcache *self = tcache_self;
+    struct tcache *self = own;
     if (unlikely(self == &tcache_none) && (self = start()) == NULL)
         return NULL;
     if (unlikely(self == &tcache_gone))
@@ -336,7 +346,7 @@ static void leave(struct tcache *self) { store_release(&self->in_slow_path, 0); 
 
 static void flush_own(enum flush_to to)
 {
-    struct tcache *self = tcache_self == &tcache_none ? NULL : enter();
+    struct tcache *self = own == &tcache_none ? NULL : enter();
     if (self == NULL)
         return;
     flush_all(self, to);
@@ -347,11 +357,11 @@ void tcache_flush(void) { flush_own(FLUSH_TO_SPANS); }
 
 static void retire(enum flush_to to)
 {
-    struct tcache *self = tcache_self;
+    struct tcache *self = own;
     if (self == &tcache_none || self == &tcache_gone)
         return;
     flush_own(to);
-    tcache_self = &tcache_gone;
+    become(&tcache_gone);
     registry_give(self);
 }
 
@@ -359,15 +369,15 @@ void tcache_retire(void) { retire(FLUSH_TO_SPANS); }
 
 static void thread_exits(void *cache)
 {
-    if (cache == tcache_self)
+    if (cache == own)
         retire(FLUSH_TO_POOL);
 }
 
 void tcache_after_fork(void)
 {
     registry_after_fork();
-    if (tcache_self != &tcache_none && tcache_self != &tcache_gone)
-        store_relaxed(&tcache_self->generation, registry_generation());
+    if (own != &tcache_none && own != &tcache_gone)
+        store_relaxed(&own->generation, registry_generation());
     store_relaxed(&orphans, 1);
 }
 
@@ -619,7 +629,7 @@ static bool class_validate(struct tcache *self, unsigned cls)
 
 bool tcache_validate(void)
 {
-    struct tcache *self = tcache_self;
+    struct tcache *self = own;
     uint64_t charged = 0;
     if (self == &tcache_none || self == &tcache_gone)
         return true;

@@ -27,6 +27,9 @@ void page_heap_init(void) {}
 void batch_init(void) {}
 void central_init(void) {}
 void tcache_init(void) {}
+void limit_refresh(void) {}
+void harden_init(void) {}
+void alloc_init(void) {}
 void fork_init(void) { whole = true; }
 
 static void start(void)

@@ -43,6 +43,8 @@ static void interior_realloc(void)
 {
     misuse_interior("realloc", address(0xfffffffffffffff0), address(0x7f0000001000));
 }
+static void overrun(void) { misuse_overrun(address(0x7f0000001000), 112); }
+static void written(void) { misuse_written_after_free(address(0x7f0000001000), 112); }
 static void wrong_size(void) { misuse_size("free", address(0x7f0000001000), 100, 64); }
 static void huge_size(void) { misuse_size("free", address(0x7f0000001000), (size_t)-1, 0); }
 
@@ -67,6 +69,14 @@ Test(misuse, interior)
     run(interior_realloc);
     cr_assert_str_eq(said,
                      "tarn: realloc of 0xfffffffffffffff0, which lies inside the block at 0x7f0000001000\n");
+}
+
+Test(misuse, slots)
+{
+    run(overrun);
+    cr_assert_str_eq(said, "tarn: overrun of 0x7f0000001000, in a slot of 112 bytes\n");
+    run(written);
+    cr_assert_str_eq(said, "tarn: use after free of 0x7f0000001000: written to, in a slot of 112 bytes\n");
 }
 
 Test(misuse, size)
