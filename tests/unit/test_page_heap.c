@@ -708,10 +708,14 @@ static void expect_charged(uint64_t pages)
     check();
 }
 
-Test(page_heap, what_may_be_resident_is_charged)
+static void take_and_give_charged(void)
 {
     store_relaxed(&options.decay_ms, 3600000);
     page_id small = take(10, PAGE_SIZE);
+    expect_charged(10);
+    page_heap_give(small, 8);
+    expect_charged(10);
+    cr_assert_eq(take(8, PAGE_SIZE).n, small.n); // dirty, so not charged again
     expect_charged(10);
     page_id large = take(ZONE_PAGES + 7, PAGE_SIZE);
     expect_charged(ZONE_PAGES + 17);
@@ -723,6 +727,15 @@ Test(page_heap, what_may_be_resident_is_charged)
     page_heap_give(small, 10);
     page_heap_purge();
     expect_charged(20);
+}
+
+Test(page_heap, what_may_be_resident_is_charged) { take_and_give_charged(); }
+
+// Then it is charged before it is taken, and too much at first.
+Test(page_heap, the_same_is_charged_below_a_limit)
+{
+    set_hard_limit((size_t)1 << 40);
+    take_and_give_charged();
 }
 
 // So that what is free lies in pieces.

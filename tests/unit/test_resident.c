@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "core/resident.h"
+// Includes the source to count a mapping that ends where nothing is.
+#include "core/resident.c"
 
 #include "core/alloc.h"
 #include "core/options.h"
@@ -157,4 +158,27 @@ Test(resident, parts_of_slots_count_by_the_kernel_s_pages)
         spread(alloc_fast(SIZE), SIZE);
     explain();
     expect_near(now.resident_live_bytes - before.resident_live_bytes - live, (uint64_t)N * SIZE);
+}
+
+Test(resident, a_mapping_with_nothing_behind_it_is_counted)
+{
+    static struct presence presence;
+    size_t unit = os_page_size();
+    char *p = os_map(20 * unit);
+    os_release(p + 10 * unit, 10 * unit);
+    memset(p + unit, 1, 7 * unit);
+    cr_assert_eq(count_mapping(&presence, (uintptr_t)p, 10 * unit), 7 * unit);
+    cr_assert_eq(count_mapping(&presence, (uintptr_t)p, 3 * unit + 1), 2 * unit + 1);
+}
+
+Test(resident, free_bytes_of_a_range_are_those_of_its_slots)
+{
+    struct slots slots = {.free = {UINT64_C(0xb2), 1}, .size = 100, .n = 65}; // slots 1, 4, 5, 7 and 64
+    for (size_t from = 0; from < 6600; from += 37)
+        for (size_t to = from + 1; to <= 6600; to += 61) {
+            size_t expected = 0;
+            for (size_t at = from; at < to; at++)
+                expected += at / 100 < 65 && bits_test(slots.free, at / 100);
+            cr_assert_eq(count_free(&slots, from, to), expected);
+        }
 }
