@@ -328,12 +328,13 @@ static void give_run(struct page_run run)
     }
 }
 
-// Guards come down first; where the kernel refuses that, the block stays out of use.
+// Guards come down first.
 static void send_home(struct page_run run)
 {
     size_t n = run.n & ~RECENT_GUARDED;
-    if (n == run.n || guard_lift_ends(run.first, n))
-        give_run((struct page_run){run.first, n});
+    if (n != run.n)
+        guard_lift_ends(&run.first, &n);
+    give_run((struct page_run){run.first, n});
 }
 
 // True if there were any: their pages are where other requests can have them.

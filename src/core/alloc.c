@@ -275,8 +275,8 @@ static size_t size_held(size_t align, size_t size)
 
 static bool may_hold(size_t holds, size_t align, size_t size)
 {
-    if (has_canaries() && hardened_slot_class(align, size) != 0)
-        return holds == size;
+    if (has_canaries() && hardened_slot_class(align, size) != 0) // or it came from pvalloc
+        return holds == size || holds == align_up(size, os_page_size());
     size_t wanted = size_held(align, size);
     enum slack slack = load_relaxed(&most_slack);
     if (wanted > SIZE_CLASS_MAX && holds >= wanted && holds - wanted <= wanted / 8)

@@ -7,6 +7,9 @@
 
 static atomic_u64 standing; // relaxed: a bound, not a hand-over
 
+static atomic_u64 stuck; // relaxed: pages of guards that could not be lifted
+
+size_t guard_stuck_pages(void) { return load_relaxed(&stuck); }
 size_t guard_count(void) { return load_relaxed(&standing); }
 
 bool guard_raise(page_id first, size_t pages)
@@ -17,12 +20,20 @@ bool guard_raise(page_id first, size_t pages)
     return false;
 }
 
-bool guard_lift(page_id first, size_t pages)
+static bool lower(page_id first, size_t pages)
 {
     if (!os_commit(page_address(first), pages * PAGE_SIZE))
         return false;
     fetch_sub_relaxed(&standing, 1);
     return true;
+}
+
+bool guard_lift(page_id first, size_t pages)
+{
+    if (lower(first, pages))
+        return true;
+    fetch_add_relaxed(&stuck, pages);
+    return false;
 }
 
 static page_id last_of(page_id first, size_t n) { return (page_id){first.n + (uint32_t)n - 1}; }
@@ -32,12 +43,15 @@ bool guard_raise_ends(page_id first, size_t n)
     if (!guard_raise(first, 1))
         return false;
     // Where the kernel takes neither the second nor the first one back, the first stands alone.
-    return guard_raise(last_of(first, n), 1) || !guard_lift(first, 1);
+    return guard_raise(last_of(first, n), 1) || !lower(first, 1);
 }
 
-bool guard_lift_ends(page_id first, size_t n)
+void guard_lift_ends(page_id *first, size_t *n)
 {
-    if (!guard_lift(first, 1))
-        return false;
-    return guard_lift(last_of(first, n), 1);
+    bool last = guard_lift(last_of(*first, *n), 1);
+    *n -= last ? 0 : 1;
+    if (guard_lift(*first, 1))
+        return;
+    first->n++;
+    --*n;
 }

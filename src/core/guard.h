@@ -14,11 +14,15 @@
 // Makes pages inaccessible; their memory goes back to the kernel. False when there are guards enough, or the
 // kernel refuses.
 bool guard_raise(page_id first, size_t pages);
-// The pages can be used again, and read as zeros. False when the kernel refuses; then they stay as they are.
+// The pages can be used again, and read as zeros. False when the kernel refuses; then they stay as they are,
+// and nobody's.
 bool guard_lift(page_id first, size_t pages);
-// The same for the first and the last page of a run of n: both or none.
+// Raises the first and the last page of a run of n: both or none.
 bool guard_raise_ends(page_id first, size_t n);
-bool guard_lift_ends(page_id first, size_t n);
+// Lifts them; the run is shorter by what stays.
+void guard_lift_ends(page_id *first, size_t *n);
+// Pages that stay so.
+size_t guard_stuck_pages(void);
 // Guards that stand.
 size_t guard_count(void);
 

@@ -6,6 +6,7 @@
 #include "core/background.h"
 #include "core/central.h"
 #include "core/fork.h"
+#include "core/guard.h"
 #include "core/harden.h"
 #include "core/hardened.h"
 #include "core/init.h"
@@ -92,6 +93,7 @@ static uint64_t bound_or_zero(enum limit_kind kind)
 
 static void count_pages(struct stats *stats)
 {
+    stats->guard_bytes += guard_stuck_pages() * PAGE_SIZE;
     struct page_heap_counts pages = page_heap_counts();
     stats->page_heap_dirty_bytes = pages.dirty_pages * PAGE_SIZE;
     stats->page_heap_clean_bytes = pages.clean_pages * PAGE_SIZE;

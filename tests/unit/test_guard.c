@@ -52,13 +52,31 @@ Test(guard, ends_are_raised_both_or_none)
     char *p = page_address(first);
     cr_assert(guard_raise_ends(first, 4));
     cr_assert(faults(p) && faults(p + 3 * PAGE_SIZE) && !faults(p + PAGE_SIZE));
-    cr_assert(guard_lift_ends(first, 4));
-    cr_assert_eq(guard_count(), 0u);
+    page_id whole = first;
+    size_t n_whole = 4;
+    guard_lift_ends(&whole, &n_whole);
+    cr_assert(whole.n == first.n && n_whole == 4 && guard_count() == 0 && guard_stuck_pages() == 0);
     for (uint32_t n = 1; n <= 2; n++) {
         os_fail_nth(n);
         cr_assert_not(guard_raise_ends(first, 4));
         cr_assert_eq(guard_count(), 0u);
         memset(p, 1, 4 * PAGE_SIZE);
+    }
+}
+
+Test(guard, one_that_cannot_be_lifted_shortens_its_run)
+{
+    for (uint32_t n = 1; n <= 2; n++) {
+        page_id first = take(4), left = first;
+        size_t n_left = 4;
+        cr_assert(guard_raise_ends(first, 4));
+        os_fail_nth(n); // the last page comes first
+        guard_lift_ends(&left, &n_left);
+        os_fail_nth(0);
+        cr_assert_eq(n_left, 3u);
+        cr_assert_eq(left.n, first.n + n - 1);
+        cr_assert_eq(guard_stuck_pages(), (size_t)n);
+        memset(page_address(left), 1, 3 * PAGE_SIZE);
     }
 }
 
