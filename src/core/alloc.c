@@ -59,11 +59,18 @@ static NOINLINE void attend_limits(void)
 }
 
 // At the end of a slow path: the caller holds nothing, and its cache is whole.
+static inline void look_at_limits(void)
+{
+    if (unlikely(load_relaxed(&limits.pending) != 0))
+        attend_limits();
+}
+
+// The same in an allocation. A free may come from within the C library's thread functions, which hold locks
+// that starting a thread needs; so it does not start the background thread.
 static inline void end_slow_path(void)
 {
     background_ensure();
-    if (unlikely(load_relaxed(&limits.pending) != 0))
-        attend_limits();
+    look_at_limits();
 }
 
 // A cache comes from a started heap.
@@ -224,7 +231,7 @@ static inline void free_slow(page_id page, void *p, uint32_t entry)
         large_free(page);
     else
         free_hardened_block(page, p);
-    end_slow_path();
+    look_at_limits();
 }
 
 void alloc_free_slow(void *p)

@@ -22,7 +22,8 @@ static atomic_u32 running; // 1 from the start of the thread to its last step
 static __attribute__((constructor)) void note_constructors(void)
 {
     store_relaxed(&threads_possible, 1);
-    decay_reconsider();
+    if (registry_starts() != 0)
+        decay_want_keeper();
 }
 
 static struct lock working = {.rank = LOCK_BACKGROUND}; // held over each step
@@ -112,7 +113,7 @@ static void stay_alone(void)
 {
     uint32_t wanted = KEEPER_WANTED;
     if (cas_relaxed(&decay_keeper, &wanted, KEEPER_ALONE) && may_start())
-        decay_reconsider();
+        decay_want_keeper();
 }
 
 void background_start(void)

@@ -9,8 +9,8 @@
 
 void background_start(void);
 
-// At the end of a slow path, when the caller holds nothing and its cache is whole: starting a thread
-// allocates.
+// At the end of an allocation's slow path, when the caller holds nothing and its cache is whole: starting a
+// thread allocates.
 static inline void background_ensure(void)
 {
     if (unlikely(load_relaxed(&decay_keeper) == KEEPER_WANTED))

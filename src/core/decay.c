@@ -36,11 +36,11 @@ struct decay_phases decay_clock_take(struct decay_clock *self)
     return (struct decay_phases){fetch_add_relaxed(&self->phase, n) + 1, n};
 }
 
-void decay_reconsider(void)
+void decay_want_keeper(void)
 {
-    uint32_t alone = KEEPER_ALONE;
-    if (load_relaxed(&decay_keeper) == KEEPER_ALONE)
-        cas_relaxed(&decay_keeper, &alone, KEEPER_WANTED);
+    uint32_t keeper = load_relaxed(&decay_keeper);
+    if (keeper == KEEPER_NONE || keeper == KEEPER_ALONE)
+        cas_relaxed(&decay_keeper, &keeper, KEEPER_WANTED);
 }
 
 void decay_note_slow(void)

@@ -40,8 +40,9 @@ enum decay_keeper { KEEPER_NONE, KEEPER_ASLEEP, KEEPER_WANTED, KEEPER_ALONE, KEE
 extern atomic_u32 decay_keeper __attribute__((visibility("hidden")));
 
 void decay_note_slow(void);
-// A reason to do without the thread is gone, perhaps the last.
-void decay_reconsider(void);
+// There is reason to have the thread: a second one uses the heap, or what stood in the way is gone. It is
+// started ahead of the first memory that decays, because a program may be freeing only from then on.
+void decay_want_keeper(void);
 
 // Something is free that will go back when it has been so for long enough.
 static inline void decay_note(void)
