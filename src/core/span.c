@@ -199,7 +199,8 @@ static size_t purge_slots(struct span *self, size_t first, size_t end)
     size_t unit = os_page_size();
     uintptr_t start = span_start(self), pages_end = start + load_relaxed(&self->pages) * PAGE_SIZE;
     uintptr_t from = align_up(start + first * self->size, unit);
-    uintptr_t to = end == self->slots ? pages_end : align_down(start + end * self->size, unit);
+    // Rounded down at the span's end too: the kernel's pages may be larger than ours.
+    uintptr_t to = align_down(end == self->slots ? pages_end : start + end * self->size, unit);
     return from < to && os_purge((void *)from, to - from) ? to - from : 0;
 }
 

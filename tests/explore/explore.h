@@ -5,6 +5,7 @@
 #define TESTS_EXPLORE_EXPLORE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define EXPLORE_THREADS_MAX 3
@@ -50,5 +51,6 @@ void explore_park(const void *word, uint64_t ms); // ms == UINT64_MAX: without a
 void explore_unpark(const void *word, unsigned n);
 uint64_t explore_now_ms(void);
 unsigned explore_self(void);
+extern size_t explore_page_size; // the kernel's, where a scenario wants another than there is; else 0
 
 #endif

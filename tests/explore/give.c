@@ -37,8 +37,8 @@ int main(int argc, char **argv)
 {
     static const struct explore_scenario scenario = {.name = "give",
                                                      .threads = 2,
-                                                     .preemptions = 4,
-                                                     .randoms = 10000,
+                                                     .preemptions = 3,
+                                                     .randoms = 5000,
                                                      .prepare = prepare,
                                                      .start = start,
                                                      .thread = thread,

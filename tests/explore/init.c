@@ -53,8 +53,8 @@ int main(int argc, char **argv)
 {
     static const struct explore_scenario scenario = {.name = "init",
                                                      .threads = 3,
-                                                     .preemptions = 3,
-                                                     .randoms = 10000,
+                                                     .preemptions = 2,
+                                                     .randoms = 3000,
                                                      .start = start,
                                                      .thread = thread,
                                                      .finish = finish};

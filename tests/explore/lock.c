@@ -37,7 +37,7 @@ int main(int argc, char **argv)
     static const struct explore_scenario scenario = {.name = "lock",
                                                      .threads = 3,
                                                      .preemptions = 3,
-                                                     .randoms = 10000,
+                                                     .randoms = 5000,
                                                      .start = start,
                                                      .thread = thread,
                                                      .finish = finish};

@@ -19,6 +19,8 @@ void __wrap_os_yield(void);
 bool __wrap_os_purge(void *address, size_t size);
 uint64_t __wrap_os_now_ms(void);
 unsigned __wrap_os_cpu(void);
+size_t __wrap_os_page_size(void);
+size_t __real_os_page_size(void);
 unsigned __wrap_os_cpu_count(void);
 
 static void park(atomic_u32 *word, uint32_t expected, uint64_t ms)
@@ -68,12 +70,20 @@ void __wrap_os_yield(void)
 // Others can go on while the kernel is at work.
 bool __wrap_os_purge(void *address, size_t size)
 {
+    explore_check(((uintptr_t)address | size) % __wrap_os_page_size() ==
+                  0); // the kernel would round outwards
     explore_step(__FILE__, __LINE__);
     bool purged = __real_os_purge(address, size);
     explore_step(__FILE__, __LINE__);
     return purged;
 }
 
+size_t explore_page_size;
+
+size_t __wrap_os_page_size(void)
+{
+    return explore_page_size != 0 ? explore_page_size : __real_os_page_size();
+}
 uint64_t __wrap_os_now_ms(void) { return explore_now_ms(); }
 unsigned __wrap_os_cpu(void) { return 0; }
 unsigned __wrap_os_cpu_count(void) { return 1; }

@@ -13,8 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Eight slots of 4096 bytes in two pages: a slot is as large as a page of the kernel.
+// Eight slots of 4096 bytes in two pages: a slot is as large as a page of the kernel. A scenario may choose
+// another class of eight slots.
+#ifndef SLOT_CLASS
 #define SLOT_CLASS 39
+#define SLOT_SIZE 4096
+#endif
 #define SPAN_SLOTS 8
 #define SLOTS_MAX 64
 
@@ -30,7 +34,7 @@ static inline void slots_prepare(void)
     if (!heap_start())
         abort();
     explore_check(size_class_table[SLOT_CLASS].slots == SPAN_SLOTS &&
-                  size_class_table[SLOT_CLASS].size == 4096);
+                  size_class_table[SLOT_CLASS].size == SLOT_SIZE);
     struct batch *batches[32]; // so that no schedule has to make one
     for (unsigned i = 0; i < 32; i++)
         batches[i] = batch_new();
@@ -43,14 +47,14 @@ static inline void slots_prepare(void)
 static inline void slot_mark(void *object, uint64_t owner)
 {
     memcpy(object, &owner, sizeof owner);
-    memcpy((char *)object + 4096 - sizeof owner, &owner, sizeof owner);
+    memcpy((char *)object + SLOT_SIZE - sizeof owner, &owner, sizeof owner);
 }
 
 static inline void slot_expect(const void *object, uint64_t owner)
 {
     uint64_t first, last;
     memcpy(&first, object, sizeof first);
-    memcpy(&last, (const char *)object + 4096 - sizeof last, sizeof last);
+    memcpy(&last, (const char *)object + SLOT_SIZE - sizeof last, sizeof last);
     explore_check(first == owner && last == owner);
 }
 

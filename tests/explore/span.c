@@ -85,7 +85,7 @@ int main(int argc, char **argv)
     static const struct explore_scenario scenario = {.name = "span",
                                                      .threads = 3,
                                                      .preemptions = 3,
-                                                     .randoms = 10000,
+                                                     .randoms = 5000,
                                                      .prepare = slots_prepare,
                                                      .start = start,
                                                      .thread = thread,
