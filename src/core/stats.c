@@ -205,16 +205,15 @@ static bool write_file(const char *path, const struct stats *self,
 enum { PATH_MOST = 4096 };
 
 // The name of the file beside `path` that becomes it when it is whole; false when it is too long.
-static bool name_beside(const char *path, char *name)
+static bool name_beside(const char *path, struct print_memory *name)
 {
-    struct print_memory memory = {name, PATH_MOST, 0};
     struct printer printer;
-    printer_init(&printer, print_memory_sink, &memory);
+    printer_init(&printer, print_memory_sink, name);
     print_text(&printer, path);
     print_text(&printer, ".");
     print_u64(&printer, (uint64_t)getpid());
     print_flush(&printer);
-    return memory.length < PATH_MOST;
+    return name->length < PATH_MOST;
 }
 
 // Whoever looks, or kills us meanwhile, finds the file that was there before or the whole new one.
@@ -222,7 +221,8 @@ static bool replace_file(const char *path, const struct stats *self,
                          void (*print)(struct printer *printer, const struct stats *self))
 {
     char name[PATH_MOST];
-    if (!os_is_file_or_nothing(path) || !name_beside(path, name))
+    struct print_memory memory = {name, PATH_MOST, 0};
+    if (!os_is_file_or_nothing(path) || !name_beside(path, &memory))
         return write_file(path, self, print);
     if (write_file(name, self, print) && os_replace_file(name, path))
         return true;
