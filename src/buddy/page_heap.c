@@ -512,22 +512,23 @@ static void choose_for_block(struct zone *zone, uint32_t ranges, size_t n_block)
 // All of a huge page is resident at once. Not above the soft limit, nor where the hard one leaves no room.
 static bool reserve_huge(uint64_t bytes) { return !limit_is_above_soft() && limit_reserve(bytes); }
 
-// The caller owns a block of n_block pages that reaches into these ranges; so nobody else decides about them.
+// The caller owns a block of n_block pages that reaches into these ranges, so they stay in use. Another such
+// owner may have been faster; then nothing is fresh any more.
 static void choose_in_stripe(struct stripe *self, struct zone *zone, uint32_t ranges, size_t n_block)
 {
     bool small = n_block < HUGE_PAGES, dense = small && huge_is_dense(&self->history);
     lock_take(&self->lock);
     uint32_t fresh = load_relaxed(&zone->fresh) & ranges, dirty_before = zone->dirty_pages;
-    uint64_t reserved = (uint64_t)bits_count(ranges) << HUGE_SHIFT;
-    bool huge =
-        huge_pays(n_block, self->used, dense && !huge_spares(&self->history)) && reserve_huge(reserved);
+    uint64_t reserved = (uint64_t)bits_count(fresh) << HUGE_SHIFT;
+    bool huge = fresh != 0 && huge_pays(n_block, self->used, dense && !huge_spares(&self->history)) &&
+                reserve_huge(reserved);
     uint32_t changed = zone_choose_huge(zone, ranges, huge);
     uint32_t dirtied = zone->dirty_pages - dirty_before;
     self->dirty += dirtied;
     stripe_leave(self);
     if (huge)
         limit_discharge(reserved - dirtied * PAGE_SIZE);
-    if (small && !huge)
+    if (small && fresh != 0 && !huge)
         huge_note_small(&self->history,
                         (page_id){zone_first_page(zone->id).n + bits_lowest(fresh) * (uint32_t)HUGE_PAGES});
     advise_ranges(zone, changed, huge);

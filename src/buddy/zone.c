@@ -21,7 +21,7 @@ static void note_fresh(struct zone *self, size_t first, size_t n)
 {
     uint32_t fresh = load_relaxed(&self->fresh);
     for (size_t range = first / HUGE_PAGES; range * HUGE_PAGES < first + n; range++)
-        fresh = is_empty(self, range) ? fresh | 1u << range : fresh & ~(1u << range);
+        fresh |= (uint32_t)is_empty(self, range) << range;
     store_relaxed(&self->fresh, fresh);
 }
 

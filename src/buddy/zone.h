@@ -27,8 +27,8 @@ struct zone {
     uint64_t dirty[ZONE_PAGES / 64]; // free, but memory lies behind it
     uint64_t aged[ZONE_PAGES / 64];  // dirty since before the last tick of the decay clock
     // Bit r stands for the r-th range of 2 MiB.
-    atomic_u32 fresh; // relaxed, written as the rest: nothing lay in the range before the last block was
-                      // taken, and whoever took it has not chosen the size of its pages yet
+    atomic_u32 fresh; // relaxed, written as the rest: a block was taken where nothing lay in the range, and
+                      // nobody has chosen the size of its pages yet
     atomic_u32 huge;  // relaxed, written as the rest: the kernel was asked for huge pages
     struct buddy buddy;
     uint8_t head_distance[ZONE_PAGES]; // from a page of a small-slot span back to its first; owned by the

@@ -296,6 +296,16 @@ Test(zone, a_range_is_fresh_for_the_first_block_in_it_alone)
     cr_assert_eq(load_relaxed(&zone.fresh), 6u, "the first range had blocks, two others had none");
 }
 
+Test(zone, a_range_stays_fresh_until_somebody_chooses)
+{
+    cr_assert(take_at(0, 1));
+    cr_assert(take_at(1, 1));
+    cr_assert_eq(load_relaxed(&zone.fresh), 1u, "whoever took the first block is only on its way");
+    cr_assert_eq(zone_choose_huge(&zone, 1, true), 1u);
+    cr_assert_eq(zone_choose_huge(&zone, 1, true), 0u, "the other one comes too late");
+    cr_assert_eq(load_relaxed(&zone.huge), 1u);
+}
+
 Test(zone, dirty_memory_is_not_fresh)
 {
     cr_assert(take_at(HUGE_PAGES, 1));
