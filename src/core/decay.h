@@ -40,7 +40,7 @@ enum decay_keeper { KEEPER_NONE, KEEPER_ASLEEP, KEEPER_WANTED, KEEPER_ALONE, KEE
 extern atomic_u32 decay_keeper __attribute__((visibility("hidden")));
 
 void decay_note_slow(void);
-// There is reason to have the thread: a second one uses the heap, or what stood in the way is gone. It is
+// There may be reason to have the thread: another one uses the heap, or what stood in the way is gone. It is
 // started ahead of the first memory that decays, because a program may be freeing only from then on.
 void decay_want_keeper(void);
 

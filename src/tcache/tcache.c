@@ -323,8 +323,7 @@ static NOINLINE struct tcache *start(void)
     if (self->entries == NULL) // else another thread had it before
         set_up(self);
     become(self); // before pthread_setspecific, which may allocate
-    if (registry_starts() >= 2)
-        decay_want_keeper();
+    decay_want_keeper();
     if (exit_key_works)
         pthread_setspecific(exit_key, self);
     return self;

@@ -77,6 +77,7 @@ static bool is_settled(void)
     return settled;
 }
 
+static bool is_there(void) { return has_thread("tarn-decay"); }
 static bool sleeps(void) { return load_relaxed(&decay_keeper) == KEEPER_ASLEEP; }
 
 Test(background, an_idle_process_gives_its_memory_back)
@@ -88,6 +89,14 @@ Test(background, an_idle_process_gives_its_memory_back)
     cr_assert_gt(purged, OBJECTS * SIZE / PAGE_SIZE * 9 / 10, "%llu pages", (unsigned long long)purged);
     cr_assert(has_thread("tarn-decay"));
     cr_assert(comes_to_be(sleeps));
+}
+
+Test(background, frees_alone_find_it_there)
+{
+    store_relaxed(&options.background, "always");
+    alloc_free_fast(alloc_fast(1));
+    background_ensure(); // as the next slow path of an allocation does
+    cr_assert(comes_to_be(is_there));
 }
 
 Test(background, it_wakes_when_there_is_something_to_do_again)
