@@ -282,10 +282,11 @@ static size_t size_held(size_t align, size_t size)
 
 static bool may_hold(size_t holds, size_t align, size_t size)
 {
-    if (has_canaries() && hardened_slot_class(align, size) != 0) // or it came from pvalloc
-        return holds == size || holds == align_up(size, os_page_size());
-    size_t wanted = size_held(align, size);
     enum slack slack = load_relaxed(&most_slack);
+    if (has_canaries() && hardened_slot_class(align, size) != 0) // or it came from pvalloc, or was large
+        return holds == size || holds == align_up(size, os_page_size()) ||
+               (size <= holds && slack == SLACK_ANY);
+    size_t wanted = size_held(align, size);
     if (wanted > SIZE_CLASS_MAX && holds >= wanted && holds - wanted <= wanted / 8)
         return true; // it came from page_heap_take_recent
     return wanted == holds || (size <= holds && slack == SLACK_ANY) ||

@@ -10,6 +10,7 @@
 #include "core/os.h"
 #include "core/page_map.h"
 #include "core/survey.h"
+#include "limited.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -256,10 +257,22 @@ Test(hardened, a_block_with_canary_shrinks_also_without_memory)
 {
     start_at("2");
     char *p = alloc_fast(60000);
-    store_relaxed(&options.limit_hard, PAGE_SIZE);
+    set_hard_limit(PAGE_SIZE);
     errno = 7;
     char *q = alloc_resize(p, 20);
     cr_assert_eq(errno, 7);
     cr_assert_eq(alloc_usable_size(q, "malloc_usable_size"), 20u);
     alloc_free_sized(q, 20);
+}
+
+Test(hardened, a_large_block_that_could_not_become_a_small_one_is_freed_by_its_size)
+{
+    start_at("2");
+    void *p = alloc_fast(100000);
+    set_hard_limit(1);
+    cr_assert_eq(alloc_resize(p, 51630), p, "there is no memory to move it to");
+    set_hard_limit(0);
+    cr_assert_geq(alloc_usable_size(p, "malloc_usable_size"), 100000u);
+    alloc_free_sized(p, 51630);
+    expect_whole();
 }
