@@ -18,7 +18,8 @@
 #define HELD_PAGES 4
 #define SHORTAGES_PER_FLUSH 64
 #define PERIOD_STEPS 1024
-#define FIRST_STEPS 2 // a thread that uses a class once, as many do at their start, keeps nothing of it
+#define FIRST_STEPS                                                                                          \
+    4 // a thread that uses a class once or twice, as many do at their start, keeps nothing of it
 // So many refusals by the pool in a row, without a malloc that found its bin empty: the class is being given
 // up. From then on little is kept, since the thread may stop at any moment and would hold it.
 #define REFUSALS 64

@@ -19,6 +19,7 @@ static void start(void)
         struct tcache *cache = caches[i ^ first];
         cache->slow_steps = cache->shortages = 0;
         cache->recent = cache->recent_before = 0;
+        cache->first_steps[SLOT_CLASS] = 2; // the rest of them before the class is cached
         registry_give(cache);
     }
     mailbox = NULL;
