@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A shared object that is loaded and closed again and again: it allocates for others, and for a thread-local
 // object that ends with its thread.
+#include <cerrno>
 #include <tarn/tarn.h>
 
 namespace
@@ -16,7 +17,9 @@ extern "C" __attribute__((visibility("default"))) void *guest_make(size_t size);
 
 void *guest_make(size_t size)
 {
-    if (own.kept == nullptr)
+    if (own.kept == nullptr) {
         own.kept = tarn_malloc(size);
+        errno = 0; // that one may have been refused; the caller looks at the other
+    }
     return tarn_malloc(size);
 }
