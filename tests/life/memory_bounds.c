@@ -104,11 +104,12 @@ static void keep_below_the_hard_limit(void)
 static void give_back_above_the_soft_limit(void)
 {
     node *list = NULL;
+    size_t allocated = 0;
     int fd = tarn_limit_event_fd(TARN_LIMIT_SOFT);
     tarn_limit_set_callback(count_crossing, NULL);
     for (int i = 0; i < 20; i++) {
         for (size_t size = 100; size < 40000; size += size / 2)
-            for (size_t sum = 0; sum < 2 * mib; sum += size) {
+            for (size_t sum = 0; sum < 2 * mib; sum += size, allocated += size) {
                 node *l = malloc(size);
                 memset(l, 1, size);
                 l->next = list;
@@ -121,7 +122,8 @@ static void give_back_above_the_soft_limit(void)
     printf("resident: %zu KiB; crossed %u times\n", resident_kib(), (unsigned)soft);
     fflush(stdout);
     expect(resident_kib() < 28 * 1024);
-    expect(soft >= 20 && soft <= 60 && hard == 0);
+    // Each round crosses; and to cross again a sixteenth of the limit has to be free first, and then in use.
+    expect(soft >= 20 && soft <= allocated / (24 * mib / 16) && hard == 0);
     expect(is_readable(fd));
     expect_heap_is_whole();
 }
