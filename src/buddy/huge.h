@@ -35,8 +35,9 @@ struct huge_history {
 
 // A range begins, at that page, for blocks below 2 MiB: were those before it filled?
 bool huge_is_dense(struct huge_history *self);
-// It has got small pages. One in some does even where all were filled, to see when that changes.
+// One range in some gets small pages even where all were filled, to see when that changes.
 bool huge_spares(struct huge_history *self);
+// The range has got small pages.
 void huge_note_small(struct huge_history *self, page_id first);
 
 // True when a block of that many pages, whose memory was fresh when it was allocated, has something to teach.
