@@ -21,8 +21,9 @@ struct work_option {
     uint64_t *value;
 };
 
-// Of a thread; its random numbers depend on --seed and its index only.
-struct worker {
+// Of a thread; its random numbers depend on --seed and its index only. Apart from its neighbours in memory,
+// also for processors that fetch lines in pairs: each number drawn is written back.
+struct __attribute__((aligned(128))) worker {
     unsigned index;
     uint64_t random;
     void *own;    // for the workload
