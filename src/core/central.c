@@ -554,16 +554,28 @@ static void visit_spans(struct central *self, bool all)
     store_relaxed(&self->pause, visit.visited / VISITS_PER_PERIOD);
 }
 
-void central_trim(unsigned cls, bool all)
+static bool is_used(unsigned cls) { return (load_relaxed(&used_classes) >> cls & 1) != 0; }
+
+static void shed(struct central *self, unsigned cls, bool all)
 {
-    struct central *self = &centrals[cls];
-    if ((load_relaxed(&used_classes) >> cls & 1) == 0)
-        return;
     for (unsigned i = 0; i < SHARDS; i++)
         trim_shard(&self->shards[i], cls, all);
     if (load_relaxed(&self->empty) > 0)
         sweep(self);
-    visit_spans(self, all);
+}
+
+void central_shed(unsigned cls)
+{
+    if (is_used(cls))
+        shed(&centrals[cls], cls, false);
+}
+
+void central_trim(unsigned cls, bool all)
+{
+    if (!is_used(cls))
+        return;
+    shed(&centrals[cls], cls, all);
+    visit_spans(&centrals[cls], all);
 }
 
 void central_decay(void)
@@ -595,7 +607,7 @@ bool central_is_settled(void)
 struct central_counts central_counts(unsigned cls)
 {
     struct central *self = &centrals[cls];
-    if ((load_relaxed(&used_classes) >> cls & 1) == 0)
+    if (!is_used(cls))
         return (struct central_counts){0};
     struct central_counts counts = {.spans_made = load_relaxed(&self->spans_made),
                                     .spans_retired = load_relaxed(&self->spans_retired),

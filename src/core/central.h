@@ -41,8 +41,11 @@ void *central_take_denser(struct span *than);
 // Slots in use or in caches and batches, on average over the class's spans.
 size_t central_average_live(unsigned cls);
 
-// Gives back to the page heap what is wholly free; with `all` the full batches' objects too, else those that
-// were not needed since the last call.
+// Gives the full batches that were not needed since the last call back to their spans, and spans that are
+// wholly free to the page heap. No system call: slow paths may come here often.
+void central_shed(unsigned cls);
+// The same, with `all` for every full batch; and lets sparse spans come to rest, whose free slots then hold
+// no memory.
 void central_trim(unsigned cls, bool all);
 
 // Trims all classes and lets the page heap decay, if it is time; cheap when it is not.

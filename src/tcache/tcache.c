@@ -216,7 +216,7 @@ static NOINLINE void end_period(struct tcache *self)
             continue;
         if (self->capacity[c] != 0)
             flush_class(self, c, FLUSH_TO_SPANS);
-        central_trim(c, false); // what other threads do not use either
+        central_shed(c); // what other threads do not use either
     }
     self->recent_before = self->recent;
     self->recent = 0;

@@ -234,6 +234,18 @@ Test(central, sparse_spans_that_nobody_takes_from_come_to_rest)
     cr_assert(central_validate(PAGED));
 }
 
+Test(central, shedding_makes_no_system_call)
+{
+    leave_sparse_spans();
+    for (int i = 0; i < 8; i++)
+        central_shed(PAGED);
+    cr_assert_eq(central_counts(PAGED).rested_bytes, 0u);
+    cr_assert(central_push_batch(SMALL, full_batch(SMALL, 32)));
+    central_shed(SMALL);
+    central_shed(SMALL);
+    cr_assert_eq(central_counts(SMALL).batch_objects, 0u, "but it gives batches back");
+}
+
 Test(central, what_rests_is_taken_again_like_any_other)
 {
     static void *more[3 * SPARED];
