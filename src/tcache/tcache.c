@@ -185,7 +185,8 @@ static void flush_all(struct tcache *self, enum flush_to to)
             flush_class(self, cls, to);
     while (self->blank_count > 0)
         batch_recycle(self->blanks[--self->blank_count]);
-    memset(self->first_steps, 0, sizeof self->first_steps);
+    if (to == FLUSH_TO_SPANS) // else the next thread is likely to use the classes that this one did
+        memset(self->first_steps, 0, sizeof self->first_steps);
     memset(self->refused, 0, sizeof self->refused);
 }
 

@@ -202,6 +202,25 @@ Test(tcache, the_next_thread_finds_the_batches_of_one_that_ended)
     cr_assert(survey_validate());
 }
 
+static void *free_one(void *cached)
+{
+    void *object;
+    allocate(&object, 1, SIZE);
+    release(&object, 1);
+    *(uint64_t *)cached = now().objects[CLS];
+    return NULL;
+}
+
+Test(tcache, a_thread_keeps_at_once_what_the_one_before_it_used)
+{
+    uint64_t cached;
+    in_thread(free_one, &cached);
+    cr_assert_eq(cached, 0u); // of a class that a thread may use once only
+    in_thread(free_a_batch, NULL);
+    in_thread(free_one, &cached);
+    cr_assert_gt(cached, 0u);
+}
+
 // --- The common bound.
 
 static void use_all_sizes(void)
