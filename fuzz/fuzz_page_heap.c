@@ -56,16 +56,22 @@ static bool surely_fits(size_t n, size_t align)
     return false;
 }
 
-// --- Marks: in each page of a small block, in some pages of a large one.
+// --- Marks: in each page of a small block, in some pages of a larger one, since each new page costs a fault.
 
 static uint32_t *mark_of(uint32_t page) { return page_address((page_id){page}); }
-static bool is_marked(uint32_t page, size_t n) { return n <= 64 || page % 32 == 0; }
+static uint32_t mark_stride(size_t n) { return n <= 4 ? 1 : n <= 256 ? 16 : 128; }
+static bool is_marked(uint32_t page, size_t n) { return page % mark_stride(n) == 0; }
 
-static void mark(uint32_t first, size_t n)
+// Writes beside the mark before reading it: reading first would cost a second fault.
+static void mark(uint32_t first, size_t n, bool clean)
 {
     for (uint32_t page = first; page < first + n; page++)
-        if (is_marked(page, n))
-            *mark_of(page) = page + 1;
+        if (is_marked(page, n)) {
+            uint32_t *words = mark_of(page);
+            words[1] = 1;
+            expect(!clean || words[0] == 0);
+            words[0] = page + 1;
+        }
 }
 
 // `whole` is the size that the block had when it was marked.
@@ -76,22 +82,15 @@ static void expect_marks(uint32_t first, size_t n, size_t whole)
             expect(*mark_of(page) == page + 1);
 }
 
-static void expect_zeros(uint32_t first, size_t n)
-{
-    for (uint32_t page = first; page < first + n; page++)
-        if (is_marked(page, n))
-            expect(*mark_of(page) == 0);
-}
-
 // --- Steps.
 
 static bool fault_has_happened(void) { return fault != 0 && os_fallible_calls() >= fault; }
 
-static void enter(struct run *block, uint32_t first, size_t n)
+static void enter(struct run *block, uint32_t first, size_t n, bool clean)
 {
     *block = (struct run){first, n};
     shadow(first, n, true);
-    mark(first, n);
+    mark(first, n, clean);
 }
 
 static struct run leave(struct run *block)
@@ -114,10 +113,10 @@ static void give(struct run *block)
 
 static size_t choose_pages(struct input *input)
 {
-    unsigned kind = input_u8(input) % 8;
-    size_t n = kind < 4   ? input_u8(input) % 16
-               : kind < 6 ? input_u8(input)
-                          : input_u16(input) % (3 * ZONE_PAGES);
+    unsigned kind = input_u8(input) % 16;
+    size_t n = kind < 9    ? input_u8(input) % 16
+               : kind < 15 ? input_u8(input)
+                           : input_u16(input) % (3 * ZONE_PAGES);
     return used_pages + n <= USED_MOST ? n + 1 : n % 16 + 1;
 }
 
@@ -137,9 +136,7 @@ static void step_take(struct input *input, struct run *block)
         return;
     }
     expect((uintptr_t)page_address(taken.first) % align == 0);
-    if (taken.clean)
-        expect_zeros(taken.first.n, n);
-    enter(block, taken.first.n, n);
+    enter(block, taken.first.n, n, taken.clean);
 }
 
 static void step_take_recent(struct input *input, struct run *block)
@@ -149,7 +146,7 @@ static void step_take_recent(struct input *input, struct run *block)
     struct page_run taken = page_heap_take_recent(n);
     expect(taken.n == 0 || (taken.n >= n && taken.n - n <= n / 8));
     if (taken.n != 0)
-        enter(block, taken.first.n, taken.n);
+        enter(block, taken.first.n, taken.n, false);
 }
 
 static void step_give(struct input *input, struct run *block)
@@ -180,7 +177,7 @@ static void step_give_part(struct input *input, struct run *block)
     leave(block);
     page_heap_give((page_id){given.first}, given.n);
     expect_marks(kept.first, kept.n, old.n);
-    enter(block, kept.first, kept.n);
+    enter(block, kept.first, kept.n, false);
 }
 
 static void step_grow(struct input *input, struct run *block)
@@ -197,10 +194,9 @@ static void step_grow(struct input *input, struct run *block)
         return;
     }
     expect(all_free(next, more));
-    if (clean)
-        expect_zeros(next, more);
     leave(block);
-    enter(block, old.first, old.n + more);
+    mark(next, more, clean);
+    enter(block, old.first, old.n + more, false);
 }
 
 static void step_purge(struct input *input, struct run *block)

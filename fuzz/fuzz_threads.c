@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The input is a sequence of calls and, for each, which of three threads makes it. One thread runs at a time,
-// so an input does the same each time; blocks are freed by other threads than theirs, and threads end and
-// begin in between.
+// The input is a sequence of calls and, for each, which of three threads makes it. One thread runs at a time;
+// blocks are freed by other threads than theirs. A thread ends when the input says so, and otherwise only
+// empties its cache at the end of the input.
 #include "model.h"
+#include "tcache/tcache.h"
 #include <pthread.h>
 #include <semaphore.h>
 
@@ -11,7 +12,8 @@ enum { THREADS = 3 };
 struct worker {
     pthread_t thread;
     sem_t go, done;
-    struct input *input; // what to take the next call from; NULL tells the thread to end
+    void (*step)(struct input *input); // NULL tells the thread to end
+    struct input *input;
     bool lives;
 };
 
@@ -20,11 +22,17 @@ static struct worker workers[THREADS];
 static void *work(void *arg)
 {
     struct worker *self = arg;
-    for (sem_wait(&self->go); self->input != NULL; sem_wait(&self->go)) {
-        model_step(self->input);
+    for (sem_wait(&self->go); self->step != NULL; sem_wait(&self->go)) {
+        self->step(self->input);
         sem_post(&self->done);
     }
     return NULL;
+}
+
+static void flush(struct input *input)
+{
+    (void)input;
+    tcache_flush();
 }
 
 static void begin_thread(struct worker *self)
@@ -38,16 +46,17 @@ static void end_thread(struct worker *self)
 {
     if (!self->lives)
         return;
-    self->input = NULL;
+    self->step = NULL;
     sem_post(&self->go);
     expect(pthread_join(self->thread, NULL) == 0);
     self->lives = false;
 }
 
-static void step_on(struct worker *self, struct input *input)
+static void step_on(struct worker *self, void (*step)(struct input *input), struct input *input)
 {
     if (!self->lives)
         begin_thread(self);
+    self->step = step;
     self->input = input;
     sem_post(&self->go);
     while (sem_wait(&self->done) != 0) // interrupted
@@ -63,10 +72,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (turn >= 240)
             end_thread(&workers[turn % THREADS]);
         else
-            step_on(&workers[turn % THREADS], &input);
+            step_on(&workers[turn % THREADS], model_step, &input);
     }
     for (int i = 0; i < THREADS; i++)
-        end_thread(&workers[i]);
+        if (workers[i].lives)
+            step_on(&workers[i], flush, NULL);
     model_end();
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "weather.h"
 
 #include <errno.h>
+#include <sys/prctl.h>
 #include <tarn/tarn.h>
 #include <time.h>
 
@@ -28,8 +29,6 @@ enum { CAN_START_THREADS = 0 };
 enum { CAN_START_THREADS = 1 };
 #endif
 
-#define CHILD_SECONDS 60 // only a hang takes that long
-
 static void use_heap(struct worker *self)
 {
     for (int i = 0; i < 200; i++)
@@ -41,7 +40,7 @@ static void use_heap(struct worker *self)
 // The other workers are gone in the middle of something; what this one holds is its own.
 static _Noreturn void live_as_child(struct worker *self)
 {
-    alarm(CHILD_SECONDS);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); // its parent looks for a hang
     weather_set(WEATHER_FAIR);
     if (rng_one_in(&self->maker.rng, 4) && tarn_validate() != 0)
         fault("an invariant does not hold in a child");

@@ -74,12 +74,10 @@ size_t buddy_take(struct buddy *self, size_t n, size_t align)
 static size_t covering_node(const struct buddy *self, size_t page)
 {
     size_t node = node_of(page, 0);
-    while (node > 0 && !bits_test(self->nodes, node))
+    while (!bits_test(self->nodes, node))
         node /= 2;
     return node;
 }
-
-bool buddy_is_free(const struct buddy *self, size_t page) { return covering_node(self, page) != 0; }
 
 void buddy_take_at(struct buddy *self, size_t first, size_t n)
 {
@@ -113,10 +111,20 @@ size_t buddy_free_pages(const struct buddy *self)
     return pages;
 }
 
+// The lowest free block whose node is at least `node`, or 2 * ZONE_PAGES.
+static size_t next_node(const struct buddy *self, size_t node)
+{
+    return bits_find_set(self->nodes, node, 2 * ZONE_PAGES);
+}
+
+void buddy_mark_free(const struct buddy *self, uint64_t pages[ZONE_PAGES / 64])
+{
+    for (size_t node = next_node(self, 1); node < 2 * ZONE_PAGES; node = next_node(self, node + 1))
+        bits_set_range(pages, page_of_node(node), (size_t)1 << order_of(node));
+}
+
 static bool node_is_sound(const struct buddy *self, size_t node)
 {
-    if (!bits_test(self->nodes, node))
-        return true;
     for (size_t above = node / 2; above > 0; above /= 2)
         if (bits_test(self->nodes, above))
             return false;
@@ -125,7 +133,7 @@ static bool node_is_sound(const struct buddy *self, size_t node)
 
 bool buddy_validate(const struct buddy *self)
 {
-    for (size_t node = 1; node < 2 * ZONE_PAGES; node++)
+    for (size_t node = next_node(self, 1); node < 2 * ZONE_PAGES; node = next_node(self, node + 1))
         if (!node_is_sound(self, node))
             return false;
     for (unsigned order = 0; order < BUDDY_ORDERS; order++) {

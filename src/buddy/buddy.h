@@ -34,7 +34,8 @@ void buddy_give(struct buddy *self, size_t first, size_t n);
 void buddy_take_at(struct buddy *self, size_t first, size_t n);
 // The order of the largest free block, or -1.
 int buddy_largest(const struct buddy *self);
-bool buddy_is_free(const struct buddy *self, size_t page);
+// Sets the bits of the free pages.
+void buddy_mark_free(const struct buddy *self, uint64_t pages[ZONE_PAGES / 64]);
 size_t buddy_free_pages(const struct buddy *self);
 // True when the invariants above hold.
 bool buddy_validate(const struct buddy *self);

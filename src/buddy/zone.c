@@ -144,11 +144,11 @@ void zone_repair(struct zone *self)
 
 bool zone_validate(const struct zone *self)
 {
+    uint64_t free[ZONE_PAGES / 64] = {0};
+    buddy_mark_free(&self->buddy, free);
     for (size_t i = 0; i < ZONE_PAGES / 64; i++)
-        if ((self->used[i] & self->dirty[i]) != 0 || (self->aged[i] & ~self->dirty[i]) != 0)
-            return false;
-    for (size_t page = 0; page < ZONE_PAGES; page++)
-        if (buddy_is_free(&self->buddy, page) == bits_test(self->used, page))
+        if (free[i] != ~self->used[i] || (self->used[i] & self->dirty[i]) != 0 ||
+            (self->aged[i] & ~self->dirty[i]) != 0)
             return false;
     return buddy_validate(&self->buddy) && bits_count_range(self->used, 0, ZONE_PAGES) == self->used_pages &&
            bits_count_range(self->dirty, 0, ZONE_PAGES) == self->dirty_pages;
