@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Many threads each allocate and free one block of a hundred sizes, then wait. What each of them holds is
-// what the process has grown by beyond a process whose threads, as many, allocated nothing.
+// Many threads each allocate and free one block of a hundred sizes, or many of each, then wait. What each of
+// them holds is what the process has grown by beyond a process whose threads, as many, allocated nothing.
 //
-// options: --settle MS (2000); --threads 500 is what it is meant for
+// options: --busy ROUNDS (0): so often each thread holds 64 KiB of each size, and frees them; --settle MS
+// (2000); --threads 500 is what it is meant for
 
 #include "memory.h"
 #include <pthread.h>
@@ -10,8 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SIZES = 100 };
+enum { SIZES = 100, BUSY_BYTES = 64 << 10, BUSY_LEAST = 2 };
 
+static uint64_t busy_rounds;
 static size_t *baseline; // shared with the child that measures it
 
 // Eight sizes for each doubling, from 16 bytes on.
@@ -24,11 +26,23 @@ static void *wait_only(void *unused)
     return unused;
 }
 
+static void use_much(size_t size)
+{
+    char *blocks[BUSY_BYTES / 16];
+    size_t n = BUSY_BYTES / size < BUSY_LEAST ? BUSY_LEAST : BUSY_BYTES / size;
+    for (size_t i = 0; i < n; i++)
+        blocks[i] = memory_new(size);
+    for (size_t i = 0; i < n; i++)
+        memory_free(blocks[i]);
+}
+
 static void *touch_and_wait(void *unused)
 {
     memory_meet("touch");
     for (unsigned i = 0; i < SIZES; i++)
         memory_free(memory_new(size_of_step(i)));
+    for (unsigned n = 0; n < SIZES * busy_rounds; n++)
+        use_much(size_of_step(n % SIZES));
     memory_settle();
     return unused;
 }
@@ -62,7 +76,8 @@ static void measure_baseline(void)
 int main(int argc, char **argv)
 {
     memory_settle_ms = 2000;
-    work_start(argc, argv, (struct work_option[]){{"settle", &memory_settle_ms}, {0}});
+    work_start(argc, argv,
+               (struct work_option[]){{"busy", &busy_rounds}, {"settle", &memory_settle_ms}, {0}});
     baseline = memory_table(sizeof *baseline);
     if (mmap(baseline, MEMORY_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
         MAP_FAILED)

@@ -45,6 +45,7 @@ static void *out_of_memory(void)
 // lies in free slots of sparse spans; then free pages, as many as it takes.
 static void release(void)
 {
+    tcache_press();
     tcache_flush();
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         central_trim(cls, true);
@@ -540,6 +541,7 @@ size_t alloc_collect(void)
         return 0;
     if (has_canaries())
         hardened_collect();
+    tcache_press();
     tcache_flush();
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         central_trim(cls, true);

@@ -42,7 +42,8 @@ void background_release(void) { lock_drop(&working); }
 static bool step(void)
 {
     lock_take(&working);
-    central_decay();
+    if (central_decay())
+        tcache_end_period();
     lock_drop(&working);
     return load_relaxed(&options.decay_ms) >= 0 && !central_is_settled();
 }

@@ -578,13 +578,14 @@ void central_trim(unsigned cls, bool all)
     visit_spans(&centrals[cls], all);
 }
 
-void central_decay(void)
+bool central_decay(void)
 {
     struct decay_phases due = decay_clock_take(&decay_clock);
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         if ((cls - due.first) % DECAY_PHASES < due.n)
             central_trim(cls, false);
     page_heap_decay();
+    return (due.first + due.n) / DECAY_PHASES != due.first / DECAY_PHASES;
 }
 
 static bool class_is_settled(struct central *self)

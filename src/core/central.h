@@ -48,8 +48,9 @@ void central_shed(unsigned cls);
 // no memory.
 void central_trim(unsigned cls, bool all);
 
-// Trims all classes and lets the page heap decay, if it is time; cheap when it is not.
-void central_decay(void);
+// Trims all classes and lets the page heap decay, if it is time; cheap when it is not. True once in each
+// period of TARN_DECAY_MS: for the caller who found it over.
+bool central_decay(void);
 // True when nothing is left that the next central_decay could give back.
 bool central_is_settled(void);
 

@@ -118,6 +118,7 @@ static void count_layers(struct stats *stats)
         count_class(stats, cls, &caches);
     stats->live_bytes += stats->large_bytes;
     count_pages(stats);
+    stats->thread_cache_room_bytes = caches.room;
     stats->threads = caches.live;
     stats->thread_caches = caches.caches;
     stats->flushes = caches.flushes;

@@ -12,8 +12,9 @@
 #include <string.h>
 
 #define FIRST_CAPACITY 4
-// The loaded batch, the spare one and the away batch each hold up to `capacity` objects.
-#define BATCHES_PER_CLASS 3
+// The loaded batch and the spare one each hold up to `capacity` objects, as does the away batch of a class
+// that has one.
+#define BATCHES_PER_CLASS 2
 // Spans up to this many pages may be held by one cache.
 #define HELD_PAGES 4
 #define SHORTAGES_PER_FLUSH 64
@@ -23,6 +24,9 @@
 // So many refusals by the pool in a row, without a malloc that found its bin empty: the class is being given
 // up. From then on little is kept, since the thread may stop at any moment and would hold it.
 #define REFUSALS 64
+// Of the common bound this part is kept for caches that take less than an equal share of it.
+#define SHARED_PARTS 8
+#define EPOCHS_IDLE 2   // a thread that is so many behind met no slow path in the whole of a period
 #define WAVE_BATCHES 16 // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
 
 struct tcache tcache_none = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
@@ -47,6 +51,7 @@ static pthread_key_t exit_key;
 static bool exit_key_works;
 
 static atomic_u64 charged_total; // relaxed: a bound, not a hand-over
+static atomic_u32 epoch;         // relaxed: a thread that sees it late hands over late
 static atomic_u32 orphans; // relaxed: 1 in a child of fork until the caches of vanished threads were emptied
 
 static void thread_exits(void *cache);
@@ -73,15 +78,50 @@ void tcache_init(void)
 static uint32_t home_of(const struct tcache *self) { return self->tag >> PAGE_HOME_SHIFT; }
 
 // --- The common bound.
+//
+//   charged_total == the sum of all caches' `charged` <= TARN_TCACHE_TOTAL, unless that was lowered
+//
+// What a cache was granted stays with it until its thread's next slow path, whatever the thread does
+// meanwhile. So that threads which sleep cannot starve others, a cache beyond its equal share of the last
+// part may take only from the rest:
+//   total <= rest when such a cache grows;  the others never take more than threads * share == the last part;
+//   so a cache within its share finds room.
 
-static bool charge(struct tcache *self, unsigned cls, size_t objects)
+static bool may_hold(unsigned cls, size_t capacity)
 {
-    uint64_t bytes = BATCHES_PER_CLASS * objects * size_class_size(cls);
-    uint64_t bound = load_relaxed(&options.tcache_total);
-    if (fetch_add_relaxed(&charged_total, bytes) + bytes > bound) {
-        fetch_sub_relaxed(&charged_total, bytes);
-        return false;
-    }
+    return capacity >= capacity_limit[cls] && size_class_table[cls].pages <= HELD_PAGES;
+}
+
+// The most that a class can keep from others: its batches, and the free slots of the span it holds.
+static uint64_t room_for(const struct tcache *self, unsigned cls, size_t capacity)
+{
+    return (BATCHES_PER_CLASS + (self->sends >> cls & 1)) * capacity * size_class_size(cls) +
+           (may_hold(cls, capacity) ? size_class_table[cls].pages * PAGE_SIZE : 0);
+}
+
+static uint64_t shared_part(void) { return load_relaxed(&options.tcache_total) / SHARED_PARTS; }
+
+static bool is_beyond_share(uint64_t bytes) { return bytes > shared_part() / max_size(1, registry_live()); }
+
+static bool is_short(void)
+{
+    return load_relaxed(&charged_total) + 2 * shared_part() > load_relaxed(&options.tcache_total);
+}
+
+// May a cache that then has `mine` bytes take the last `bytes` of them, when all have `total` before?
+static bool has_room(uint64_t total, uint64_t mine, uint64_t bytes)
+{
+    uint64_t bound = load_relaxed(&options.tcache_total) - (is_beyond_share(mine) ? shared_part() : 0);
+    return bytes <= bound && total <= bound - bytes;
+}
+
+static bool charge(struct tcache *self, uint64_t bytes)
+{
+    uint64_t total = load_relaxed(&charged_total);
+    do {
+        if (!has_room(total, self->charged + bytes, bytes))
+            return false;
+    } while (!cas_weak_relaxed(&charged_total, &total, total + bytes));
     self->charged += bytes;
     return true;
 }
@@ -90,10 +130,11 @@ static bool is_draining(const struct tcache *self, unsigned cls) { return self->
 
 static void refund(struct tcache *self, unsigned cls)
 {
-    uint64_t bytes = BATCHES_PER_CLASS * self->capacity[cls] * size_class_size(cls);
+    uint64_t bytes = room_for(self, cls, self->capacity[cls]);
     fetch_sub_relaxed(&charged_total, bytes);
     self->charged -= bytes;
     self->capacity[cls] = 0;
+    self->sends &= ~(UINT64_C(1) << cls);
 }
 
 // --- Emptying.
@@ -178,11 +219,16 @@ static void flush_class(struct tcache *self, unsigned cls, enum flush_to to)
 }
 
 // A class without capacity holds nothing.
-static void flush_all(struct tcache *self, enum flush_to to)
+static void flush_classes(struct tcache *self, enum flush_to to)
 {
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         if (self->capacity[cls] != 0)
             flush_class(self, cls, to);
+}
+
+static void flush_all(struct tcache *self, enum flush_to to)
+{
+    flush_classes(self, to);
     while (self->blank_count > 0)
         batch_recycle(self->blanks[--self->blank_count]);
     if (to == FLUSH_TO_SPANS) // else the next thread is likely to use the classes that this one did
@@ -190,13 +236,10 @@ static void flush_all(struct tcache *self, enum flush_to to)
     memset(self->refused, 0, sizeof self->refused);
 }
 
-// Room is short: what this thread has not used since the last time makes some. True if anything was there.
-// Not at every shortage: a class that is served from its bin alone looks unused for a while.
+// What this thread has not used since the last time makes room. True if anything was there.
 static bool flush_unused(struct tcache *self, unsigned wanted)
 {
     bool any = false;
-    if (++self->shortages % SHORTAGES_PER_FLUSH != 0)
-        return false;
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
         if (cls == wanted || self->capacity[cls] == 0 || (self->recent >> cls & 1) != 0)
             continue;
@@ -223,9 +266,39 @@ static NOINLINE void end_period(struct tcache *self)
     self->recent = 0;
 }
 
+// Not at every shortage: a class that is served from its bin alone looks unused for a while. Nor for what
+// would find no room if this thread gave up all that it has.
+static bool make_room_for(struct tcache *self, unsigned wanted, uint64_t bytes)
+{
+    return has_room(load_relaxed(&charged_total) - self->charged, bytes, bytes) &&
+           ++self->shortages % SHORTAGES_PER_FLUSH == 0 && flush_unused(self, wanted);
+}
+
+// A thread that was idle, or while memory is short, hands over all that it has; beyond its share, while room
+// is short, what it does not use.
+static NOINLINE void enter_epoch(struct tcache *self, unsigned cls)
+{
+    uint32_t now = load_relaxed(&epoch), passed = now - self->epoch;
+    self->epoch = now;
+    if (passed >= EPOCHS_IDLE)
+        flush_classes(self, FLUSH_TO_SPANS);
+    else if (is_beyond_share(self->charged) && is_short())
+        flush_unused(self, cls);
+}
+
+void tcache_press(void) { fetch_add_relaxed(&epoch, EPOCHS_IDLE); }
+
+void tcache_end_period(void)
+{
+    bool lowered = load_relaxed(&charged_total) > load_relaxed(&options.tcache_total);
+    fetch_add_relaxed(&epoch, lowered ? EPOCHS_IDLE : 1);
+}
+
 static inline void note_use(struct tcache *self, unsigned cls)
 {
     self->recent |= UINT64_C(1) << cls;
+    if (unlikely(self->epoch != load_relaxed(&epoch)))
+        enter_epoch(self, cls);
     if (unlikely(++self->slow_steps % PERIOD_STEPS == 0))
         end_period(self);
 }
@@ -239,8 +312,8 @@ static NOINLINE bool grow_below(struct tcache *self, unsigned cls, size_t wanted
     wanted = min_size(wanted, is_draining(self, cls) ? min_size(limit, FIRST_CAPACITY) : limit);
     if (wanted <= capacity)
         return false;
-    if (!charge(self, cls, wanted - capacity) &&
-        !(flush_unused(self, cls) && charge(self, cls, wanted - capacity)))
+    uint64_t bytes = room_for(self, cls, wanted) - room_for(self, cls, capacity);
+    if (!charge(self, bytes) && !(make_room_for(self, cls, bytes) && charge(self, bytes)))
         return false;
     self->capacity[cls] = (uint8_t)wanted;
     return true;
@@ -301,7 +374,8 @@ static void maintain(void)
 {
     if (unlikely(load_relaxed(&orphans) != 0) && exchange_relaxed(&orphans, 0) != 0)
         adopt_orphans();
-    central_decay();
+    if (central_decay())
+        tcache_end_period();
 }
 
 // --- The thread's cache, from its first call to its end.
@@ -324,6 +398,7 @@ static NOINLINE struct tcache *start(void)
         return NULL;
     if (self->entries == NULL) // else another thread had it before
         set_up(self);
+    self->epoch = load_relaxed(&epoch);
     become(self); // before pthread_setspecific, which may allocate
     decay_want_keeper();
     if (exit_key_works)
@@ -424,17 +499,12 @@ static bool load_parked(struct tcache *self, struct bin *bin, unsigned cls, enum
     return true;
 }
 
-static bool may_hold(const struct tcache *self, unsigned cls)
-{
-    return self->capacity[cls] >= capacity_limit[cls] && size_class_table[cls].pages <= HELD_PAGES;
-}
-
 static bool fill_from_spans(struct tcache *self, struct bin *bin, unsigned cls, enum central_reach reach)
 {
     if (!ensure_loaded(self, bin, cls))
         return false;
     struct batch *batch = unload(bin);
-    struct span **held = may_hold(self, cls) ? &self->held[cls] : NULL;
+    struct span **held = may_hold(cls, self->capacity[cls]) ? &self->held[cls] : NULL;
     batch_set_count(batch,
                     central_take(cls, batch->objects, self->capacity[cls], home_of(self), reach, held));
     load(bin, batch, self->capacity[cls]);
@@ -532,6 +602,14 @@ static bool make_room(struct tcache *self, struct bin *bin, unsigned cls)
     return true;
 }
 
+static bool may_send(struct tcache *self, unsigned cls)
+{
+    uint64_t bit = UINT64_C(1) << cls;
+    if ((self->sends & bit) == 0 && charge(self, self->capacity[cls] * size_class_size(cls)))
+        self->sends |= bit;
+    return (self->sends & bit) != 0;
+}
+
 // The same for a bin that nothing is taken from: a full batch goes at once.
 static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
 {
@@ -542,7 +620,7 @@ static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
     struct batch *full = unload(bin);
     if (full != NULL)
         park_or_give(self, cls, full);
-    return ensure_loaded(self, bin, cls);
+    return may_send(self, cls) && ensure_loaded(self, bin, cls);
 }
 
 static void push(struct tcache *self, struct bin *bin, unsigned cls, void *p)
@@ -607,6 +685,7 @@ static void count_cache(struct tcache_counts *counts, struct tcache *cache)
 void tcache_counts_shared(struct tcache_counts *counts)
 {
     memset(counts, 0, sizeof *counts);
+    counts->room = load_relaxed(&charged_total);
     for (struct tcache *cache = registry_first(); cache != NULL; cache = registry_next(cache))
         count_cache(counts, cache);
 }
@@ -638,7 +717,7 @@ bool tcache_validate(void)
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
         if (!class_validate(self, cls))
             return false;
-        charged += BATCHES_PER_CLASS * self->capacity[cls] * size_class_size(cls);
+        charged += room_for(self, cls, self->capacity[cls]);
     }
     return charged == self->charged;
 }

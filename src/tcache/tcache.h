@@ -60,6 +60,8 @@ struct tcache {
     uint64_t recent, recent_before;        // bit c: class c met a slow path in this period, in the one before
     uint32_t slow_steps;                   // periods are counted in them
     uint32_t shortages;                    // times the common bound had no room
+    uint32_t epoch;                        // of the caches, at the last slow path
+    uint64_t sends;                        // bit c: class c has room for an away batch
     uint64_t charged;                      // bytes of the common bound that this cache's capacities take
     atomic_u32 refills[SIZE_CLASS_COUNT];  // relaxed statistics, written by the owner
     atomic_u64 flushes;
@@ -124,9 +126,18 @@ void tcache_flush(void);
 void tcache_retire(void);
 void tcache_after_fork(void);
 
+// Any thread, about all caches. None is touched here: each thread hands over at its own next slow path.
+//
+// A period of TARN_DECAY_MS is over. Whose cache met no slow path in the whole of one hands over everything.
+void tcache_end_period(void);
+// Memory is short: every cache is handed over.
+void tcache_press(void);
+
 struct tcache_counts {
     uint64_t caches, live;
     uint64_t flushes;
+    uint64_t
+        room; // bytes of the common bound that all caches take; never more than TARN_TCACHE_TOTAL allowed
     uint64_t objects[SIZE_CLASS_COUNT], refills[SIZE_CLASS_COUNT];
 };
 

@@ -3,7 +3,7 @@
 // hold. No object has two owners, and after the threads' end nothing is missing.
 #include "slots.h"
 
-#include "tcache/registry.h"
+#include "tcache/tcache.c"
 
 enum { OWN = 5 };
 
@@ -11,7 +11,7 @@ static void *mailbox;
 static atomic_u32 full; // orders the hand-over
 
 // Each schedule finds the two caches in the same order and as if they were new.
-static void start(void)
+static void begin(void)
 {
     struct tcache *caches[2] = {registry_take(), registry_take()};
     unsigned first = caches[0]->tag < caches[1]->tag ? 0 : 1;
@@ -76,7 +76,7 @@ static void thread(unsigned me)
         count();
         return;
     }
-    tcache_self = &tcache_none;
+    become(&tcache_none); // each schedule is a new thread's
     if (me == 0)
         produce();
     else
@@ -104,7 +104,7 @@ int main(int argc, char **argv)
                                                      .preemptions = 1,
                                                      .randoms = 1000,
                                                      .prepare = slots_prepare,
-                                                     .start = start,
+                                                     .start = begin,
                                                      .thread = thread,
                                                      .finish = finish};
     return explore_main(&scenario, argc, argv);

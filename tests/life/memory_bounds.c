@@ -170,12 +170,86 @@ static void keep_below_in_a_child(void)
     expect_child_exits(child, 0);
 }
 
+static void find_cached(void *bytes, const char *text, size_t n)
+{
+    static const char name[] = "\"cached_thread_bytes\": ";
+    const char *at = memmem(text, n, name, sizeof name - 1);
+    if (at != NULL)
+        *(size_t *)bytes = strtoul(at + sizeof name - 1, NULL, 10);
+}
+
+static size_t cached_bytes(void)
+{
+    size_t bytes = SIZE_MAX;
+    expect(tarn_stats_print(TARN_STATS_JSON, find_cached, &bytes) == 0 && bytes != SIZE_MAX);
+    return bytes;
+}
+
+static pthread_barrier_t meeting;
+
+static void take_and_give(size_t size, size_t n)
+{
+    node *list = NULL;
+    for (size_t i = 0; i < n; i++) {
+        node *l = malloc(size);
+        l->next = list;
+        list = l;
+    }
+    free_all(&list);
+}
+
+static void *fill_a_cache(void *unused)
+{
+    for (int round = 0; round < 4; round++)
+        for (size_t size = 16; size <= 32768; size += size / 2)
+            take_and_give(size, 65536 / size + 8);
+    pthread_barrier_wait(&meeting); // all are filled
+    pthread_barrier_wait(&meeting); // the limit was crossed
+    take_and_give(16, 1000);
+    pthread_barrier_wait(&meeting);
+    pthread_barrier_wait(&meeting);
+    return unused;
+}
+
+// What other threads have cached goes back when each of them next comes to a slow path.
+static void press_all_caches(void)
+{
+    pthread_t threads[THREADS];
+    node *list = NULL;
+    pthread_barrier_init(&meeting, NULL, THREADS + 1);
+    tarn_limit_set_callback(count_crossing, NULL);
+    for (size_t i = 0; i < THREADS; i++)
+        expect(pthread_create(&threads[i], NULL, fill_a_cache, NULL) == 0);
+    pthread_barrier_wait(&meeting);
+    size_t filled = cached_bytes(), asleep = 0;
+    expect(filled > THREADS * mib / 2 && soft == 0);
+    for (size_t sum = 0; soft == 0 && sum < 64 * mib; sum += mib) {
+        node *l = malloc(mib);
+        l->next = list;
+        list = l;
+    }
+    expect(soft == 1);
+    asleep = cached_bytes();
+    pthread_barrier_wait(&meeting);
+    pthread_barrier_wait(&meeting);
+    size_t awake = cached_bytes();
+    printf("cached: %zu KiB, %zu while the threads sleep, %zu afterwards\n", filled / 1024, asleep / 1024,
+           awake / 1024);
+    expect(asleep > filled / 2 && awake < filled / 8);
+    pthread_barrier_wait(&meeting);
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    free_all(&list);
+    expect_heap_is_whole();
+}
+
 static const struct {
     const char *name, *soft, *hard;
     void (*run)(void);
 } cases[] = {{"hard", "0", "64M", keep_below_the_hard_limit},
              {"soft", "24M", "0", give_back_above_the_soft_limit},
              {"both", "24M", "1G", give_back_above_the_soft_limit},
+             {"caches", "48M", "0", press_all_caches},
              {"realloc", "48M", "64M", grow_a_block_to_the_limit},
              {"fork", "0", "64M", keep_below_in_a_child}};
 enum { CASES = sizeof cases / sizeof cases[0] };

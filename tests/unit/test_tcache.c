@@ -8,6 +8,7 @@
 #include "core/survey.h"
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -248,6 +249,7 @@ Test(tcache, the_total_holds_over_all_threads)
     setenv("TARN_TCACHE_TOTAL", "96K", 1);
     use_all_sizes();
     cr_assert_leq(cached_bytes(), 96u << 10);
+    cr_assert_leq(now().room, (uint64_t)96 << 10);
     for (int i = 0; i < 3; i++) {
         in_thread(use_and_measure, &bytes);
         cr_assert_leq(bytes, 96u << 10);
@@ -275,12 +277,100 @@ Test(tcache, what_was_not_used_makes_room)
     setenv("TARN_TCACHE_TOTAL", "64K", 1);
     allocate(objects, 100, SIZE);
     release(objects, 100);
-    for (int round = 0; round < 3; round++) {
+    for (int round = 0; round < 10; round++) {
         allocate(objects, 100, 640);
         release(objects, 100);
     }
+    cr_assert_eq(tcache_self->capacity[CLS], 0);
     cr_assert_gt(tcache_self->capacity[size_class_of(640)], 8);
     cr_assert(tcache_validate());
+}
+
+// What threads have taken and sleep on does not keep others from caching.
+static void *use_beside_others(void *share)
+{
+    use_all_sizes();
+    cr_assert_gt(tcache_self->charged, *(const uint64_t *)share / 2);
+    cr_assert_gt(cached_bytes(), 0u);
+    cr_assert_leq(now().room, load_relaxed(&options.tcache_total));
+    cr_assert(tcache_validate());
+    return NULL;
+}
+
+Test(tcache, a_thread_that_comes_late_finds_its_share)
+{
+    setenv("TARN_TCACHE_TOTAL", "1M", 1);
+    use_all_sizes();
+    cr_assert_gt(tcache_self->charged, (uint64_t)600 << 10); // and will not run again
+    cr_assert_leq(tcache_self->charged, (uint64_t)768 << 10);
+    uint64_t share = (256 << 10) / 2; // of two threads
+    in_thread(use_beside_others, &share);
+    cr_assert_eq(now().room, tcache_self->charged);
+}
+
+// A slow path of another class.
+static void meet_a_slow_path(void)
+{
+    static void *objects[20 * LIMIT];
+    allocate(objects, 20 * LIMIT, 16);
+    release(objects, 20 * LIMIT);
+}
+
+Test(tcache, an_idle_thread_hands_over_at_its_next_slow_path)
+{
+    use_all_sizes();
+    uint64_t busy = cached_bytes();
+    tcache_end_period();
+    meet_a_slow_path();
+    tcache_end_period();
+    meet_a_slow_path();
+    cr_assert_gt(cached_bytes(), busy / 2); // it met one in each period
+    tcache_end_period();
+    tcache_end_period();
+    cr_assert_gt(cached_bytes(), busy / 2); // nobody else touches its cache
+    meet_a_slow_path();
+    cr_assert_leq(cached_bytes(), 16u * 3 * LIMIT);
+    cr_assert_leq(tcache_self->charged, 16u * 3 * LIMIT + PAGE_SIZE);
+    cr_assert(survey_validate());
+    use_all_sizes();
+    cr_assert_gt(cached_bytes(), busy / 2);
+    cr_assert(survey_validate());
+}
+
+Test(tcache, all_hand_over_while_memory_is_short)
+{
+    use_all_sizes();
+    tcache_press();
+    meet_a_slow_path();
+    cr_assert_leq(cached_bytes(), 16u * 3 * LIMIT);
+    cr_assert(survey_validate());
+}
+
+Test(tcache, a_lowered_total_takes_effect_at_the_next_slow_path)
+{
+    use_all_sizes();
+    cr_assert_gt(now().room, (uint64_t)1 << 20);
+    cr_assert_eq(options_set("TARN_TCACHE_TOTAL", "64K"), 0);
+    tcache_end_period();
+    meet_a_slow_path();
+    cr_assert_leq(now().room, (uint64_t)64 << 10);
+    cr_assert(survey_validate());
+}
+
+// Beyond its share and while room is short a thread gives up what it does not use, period by period.
+Test(tcache, what_was_not_used_goes_in_the_next_period_when_room_is_short)
+{
+    char total[32];
+    use_all_sizes();
+    uint64_t before = tcache_self->charged;
+    snprintf(total, sizeof total, "%zu", (size_t)before);
+    cr_assert_eq(options_set("TARN_TCACHE_TOTAL", total), 0); // all of it is taken
+    for (int i = 0; i < 2; i++) {
+        tcache_end_period();
+        meet_a_slow_path();
+    }
+    cr_assert_leq(tcache_self->charged, before * 3 / 4);
+    cr_assert(survey_validate());
 }
 
 Test(tcache, off_means_off)
