@@ -3,32 +3,15 @@
 // within each of the three handlers of a fork. usage: fork_in_atfork [FORKS]
 
 #define _GNU_SOURCE
-#include "../support/blocks.h"
-
-#include <pthread.h>
+#include "../support/crowd.h"
 
 enum { THREADS = 4 };
 
-static block_slot slots[SLOTS];
-static atomic_bool stopping;
 static bool nested; // of the forking thread; the handlers' own forks run the handlers too
 static uint64_t state = 17;
 static unsigned forks_in_handlers;
 
-static void *trade_until_stopped(void *seed)
-{
-    uint64_t own = (uintptr_t)seed;
-    be_nice();
-    while (!atomic_load(&stopping))
-        slots_trade(slots, &own);
-    return NULL;
-}
-
-static void trade_a_little(void)
-{
-    for (int i = 0; i < 30; i++)
-        slots_trade(slots, &state);
-}
+static void trade_a_little(void) { trade_steps(30, &state); }
 
 static void fork_within(void)
 {
@@ -56,12 +39,10 @@ static void *trade_in_thread(void *unused)
 
 static void live_as_child(void)
 {
-    pthread_t thread;
     limit_seconds(60);
     expect(forks_in_handlers % 3 == 2); // in prepare, before this process was, and in its own handler
     trade_a_little();
-    expect(pthread_create(&thread, NULL, trade_in_thread, NULL) == 0);
-    expect(pthread_join(thread, NULL) == 0);
+    run_in_thread(trade_in_thread, NULL);
     expect_heap_is_whole();
     exit(0);
 }
@@ -69,11 +50,9 @@ static void live_as_child(void)
 int main(int argc, char **argv)
 {
     unsigned forks = argument(argc, argv, 1, 1000);
-    pthread_t thread[THREADS];
     limit_seconds(120 + 3 * forks);
     expect(pthread_atfork(fork_within, fork_within, fork_within) == 0);
-    for (uintptr_t i = 0; i < THREADS; i++)
-        expect(pthread_create(&thread[i], NULL, trade_until_stopped, (void *)(i + 1)) == 0);
+    crowd_begin(THREADS, trade_until_stopped);
     for (unsigned i = 0; i < forks; i++) {
         forks_in_handlers = 0;
         pid_t child = fork();
@@ -82,10 +61,6 @@ int main(int argc, char **argv)
         expect_child_exits(child, 0);
         expect(forks_in_handlers == 2); // in prepare and in the parent's
     }
-    atomic_store(&stopping, true);
-    for (int i = 0; i < THREADS; i++)
-        expect(pthread_join(thread[i], NULL) == 0);
-    slots_clear(slots);
-    expect_heap_is_whole();
+    crowd_end();
     return 0;
 }

@@ -4,17 +4,14 @@
 // fork_in_handler [FORKS]
 
 #define _GNU_SOURCE
-#include "../support/blocks.h"
+#include "../support/crowd.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <semaphore.h>
 #include <time.h>
 
 enum { THREADS = 6 };
 
-static block_slot slots[SLOTS];
-static atomic_bool stopping;
 static atomic_bool in_child;
 static atomic_int forked;
 static sem_t handler_done;
@@ -36,31 +33,28 @@ static void fork_here(int number)
 static void *trade_a_little(void *seed)
 {
     uint64_t state = (uintptr_t)seed;
-    for (int i = 0; i < 40; i++)
-        slots_trade(slots, &state);
+    trade_steps(40, &state);
     return NULL;
 }
 
 static void live_as_child(uint64_t state)
 {
-    pthread_t thread;
     limit_seconds(60);
     trade_a_little((void *)(uintptr_t)state);
-    expect(pthread_create(&thread, NULL, trade_a_little, (void *)(uintptr_t)~state) == 0);
-    expect(pthread_join(thread, NULL) == 0);
+    run_in_thread(trade_a_little, (void *)(uintptr_t)~state);
     slots_clear(slots);
     expect_heap_is_whole();
     exit(0);
 }
 
-static void *trade_until_stopped(void *seed)
+static void *trade_and_be_interrupted(void *seed)
 {
     uint64_t state = (uintptr_t)seed;
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    while (!atomic_load(&stopping)) {
+    while (!crowd_stops()) {
         slots_trade(slots, &state);
         if (atomic_load(&in_child))
             live_as_child(state);
@@ -97,18 +91,12 @@ static void interrupt_somebody(timer_t timer, uint64_t *state)
 int main(int argc, char **argv)
 {
     unsigned forks = argument(argc, argv, 1, 2000);
-    pthread_t thread[THREADS];
     uint64_t state = 99;
     limit_seconds(120 + forks); // only a hang takes that long, on however busy a machine
     timer_t timer = prepare_signal();
-    for (uintptr_t i = 0; i < THREADS; i++)
-        expect(pthread_create(&thread[i], NULL, trade_until_stopped, (void *)(i + 1)) == 0);
+    crowd_begin(THREADS, trade_and_be_interrupted);
     for (unsigned i = 0; i < forks; i++)
         interrupt_somebody(timer, &state);
-    atomic_store(&stopping, true);
-    for (int i = 0; i < THREADS; i++)
-        expect(pthread_join(thread[i], NULL) == 0);
-    slots_clear(slots);
-    expect_heap_is_whole();
+    crowd_end();
     return 0;
 }

@@ -4,13 +4,9 @@
 // for memory. usage: fork_stdio [FORKS]
 
 #define _GNU_SOURCE
-#include "../support/blocks.h"
+#include "../support/crowd.h"
 
-#include <pthread.h>
 #include <string.h>
-
-static atomic_bool stopping;
-static block_slot slots[SLOTS];
 
 static void write_memstream(size_t bytes)
 {
@@ -27,7 +23,7 @@ static void write_memstream(size_t bytes)
 
 static void *write_memstreams(void *unused)
 {
-    while (!atomic_load(&stopping))
+    while (!crowd_stops())
         write_memstream(20000);
     return unused;
 }
@@ -38,7 +34,7 @@ static void *read_lines(void *unused)
     expect(file != NULL);
     for (int i = 1; i <= 40; i++)
         expect(fprintf(file, "%*d\n", i * i * 5, i) > 0);
-    while (!atomic_load(&stopping)) {
+    while (!crowd_stops()) {
         char *line = NULL;
         size_t capacity = 0;
         rewind(file);
@@ -52,7 +48,7 @@ static void *read_lines(void *unused)
 
 static void *print_to_nowhere(void *unused)
 {
-    while (!atomic_load(&stopping)) {
+    while (!crowd_stops()) {
         FILE *file = fopen("/dev/null", "w");
         expect(file != NULL);
         for (int i = 0; i < 50; i++)
@@ -64,18 +60,10 @@ static void *print_to_nowhere(void *unused)
 
 static void *flush_everything(void *unused)
 {
-    while (!atomic_load(&stopping)) {
+    while (!crowd_stops()) {
         expect(fflush(NULL) == 0);
         sleep_ms(1); // the lock on the list of streams is not fair: fork would wait long for it
     }
-    return unused;
-}
-
-static void *trade(void *unused)
-{
-    uint64_t state = 5;
-    while (!atomic_load(&stopping))
-        slots_trade(slots, &state);
     return unused;
 }
 
@@ -84,8 +72,7 @@ static void live_as_child(void)
 {
     uint64_t state = 6;
     limit_seconds(60);
-    for (int i = 0; i < 30; i++)
-        slots_trade(slots, &state);
+    trade_steps(30, &state);
     write_memstream(1000);
     FILE *file = fopen("/dev/null", "w");
     expect(file != NULL && fprintf(file, "%d\n", 1) > 0 && fclose(file) == 0);
@@ -94,24 +81,18 @@ static void live_as_child(void)
 
 int main(int argc, char **argv)
 {
-    static void *(*const work[])(void *) = {write_memstreams, read_lines, print_to_nowhere,
-                                            flush_everything, trade,      trade};
-    enum { THREADS = sizeof work / sizeof work[0] };
+    static thread_function *const work[] = {write_memstreams, read_lines, print_to_nowhere, flush_everything};
     unsigned forks = argument(argc, argv, 1, 2000);
-    pthread_t thread[THREADS];
     limit_seconds(120 + forks); // only a hang takes that long, on however busy a machine
-    for (int i = 0; i < THREADS; i++)
-        expect(pthread_create(&thread[i], NULL, work[i], NULL) == 0);
+    crowd_begin(2, trade_until_stopped);
+    for (size_t i = 0; i < sizeof work / sizeof work[0]; i++)
+        crowd_begin(1, work[i]);
     for (unsigned i = 0; i < forks; i++) {
         pid_t child = fork();
         if (child == 0)
             live_as_child();
         expect_child_exits(child, 0);
     }
-    atomic_store(&stopping, true);
-    for (int i = 0; i < THREADS; i++)
-        expect(pthread_join(thread[i], NULL) == 0);
-    slots_clear(slots);
-    expect_heap_is_whole();
+    crowd_end();
     return 0;
 }

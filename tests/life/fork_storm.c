@@ -4,35 +4,13 @@
 // exit handlers, or executes another program. usage: fork_storm [FORKS [THREADS]]
 
 #define _GNU_SOURCE
-#include "../support/blocks.h"
-
-#include <pthread.h>
-
-static block_slot slots[SLOTS];
-static atomic_bool stopping;
-
-static void *trade_until_stopped(void *seed)
-{
-    uint64_t state = (uintptr_t)seed;
-    be_nice();
-    while (!atomic_load(&stopping))
-        slots_trade(slots, &state);
-    return NULL;
-}
+#include "../support/crowd.h"
 
 static void *trade_a_little(void *seed)
 {
     uint64_t state = (uintptr_t)seed;
-    for (int i = 0; i < 30; i++)
-        slots_trade(slots, &state);
+    trade_steps(30, &state);
     return NULL;
-}
-
-static void start_and_join_thread(uintptr_t seed)
-{
-    pthread_t thread;
-    expect(pthread_create(&thread, NULL, trade_a_little, (void *)seed) == 0);
-    expect(pthread_join(thread, NULL) == 0);
 }
 
 static void live_as_child(unsigned number)
@@ -43,7 +21,7 @@ static void live_as_child(unsigned number)
     for (int i = 0; i < SLOTS; i += 8)
         slot_exchange(&slots[i], NULL);
     trade_a_little((void *)(uintptr_t)(number + 1));
-    start_and_join_thread(number + 2);
+    run_in_thread(trade_a_little, (void *)(uintptr_t)(number + 2));
     if (number % 8 == 0) {
         slots_clear(slots);
         expect_heap_is_whole();
@@ -77,20 +55,12 @@ static void fork_once(unsigned number)
 
 int main(int argc, char **argv)
 {
-    enum { MOST_THREADS = 64 };
     unsigned forks = argument(argc, argv, 1, 2000);
     unsigned threads = argument(argc, argv, 2, 8);
-    pthread_t thread[MOST_THREADS];
-    expect(threads <= MOST_THREADS);
     limit_seconds(120 + forks); // only a hang takes that long, on however busy a machine
-    for (unsigned i = 0; i < threads; i++)
-        expect(pthread_create(&thread[i], NULL, trade_until_stopped, (void *)(uintptr_t)(i + 1)) == 0);
+    crowd_begin(threads, trade_until_stopped);
     for (unsigned i = 0; i < forks; i++)
         fork_once(i);
-    atomic_store(&stopping, true);
-    for (unsigned i = 0; i < threads; i++)
-        expect(pthread_join(thread[i], NULL) == 0);
-    slots_clear(slots);
-    expect_heap_is_whole();
+    crowd_end();
     return 0;
 }

@@ -7,41 +7,10 @@
 // usage: memory_bounds     runs itself once for each case
 
 #define _GNU_SOURCE
-#include "../support/checks.h"
+#include "../support/exhaust.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <string.h>
 #include <tarn/tarn.h>
-
-static const size_t mib = (size_t)1 << 20;
-
-typedef struct node {
-    struct node *next;
-} node;
-
-// Everything asked for is written to. Returns how much there was until the answer was NULL.
-static size_t exhaust(node **list, size_t size)
-{
-    size_t sum = 0;
-    errno = 0;
-    for (node *l; (l = malloc(size)) != NULL; sum += size) {
-        memset(l, 1, size);
-        l->next = *list;
-        *list = l;
-    }
-    expect(errno == ENOMEM);
-    return sum;
-}
-
-static void free_all(node **list)
-{
-    for (node *next; *list != NULL; *list = next) {
-        next = (*list)->next;
-        free(*list);
-    }
-}
 
 static _Atomic(unsigned) soft, hard;
 
@@ -67,7 +36,7 @@ static void *exhaust_sizes(void *arg)
     node *list = NULL;
     size_t sum = 0;
     for (size_t size = (size_t)1 << (unsigned)(14 + (size_t)arg); size >= 16; size /= 2)
-        sum += exhaust(&list, size);
+        sum += exhaust(&list, size, true);
     free_all(&list);
     expect(sum > 0);
     return NULL;
@@ -96,7 +65,7 @@ static void keep_below_the_hard_limit(void)
     expect(hard > 0 && is_readable(fd));
     expect_heap_is_whole();
     node *list = NULL;
-    expect(exhaust(&list, mib) >= 56 * mib);
+    expect(exhaust(&list, mib, true) >= 56 * mib);
     free_all(&list);
 }
 
@@ -160,10 +129,10 @@ static void keep_below_in_a_child(void)
     pid_t child = fork();
     if (child == 0) {
         node *more = NULL;
-        size_t sum = exhaust(&more, 10000);
+        size_t sum = exhaust(&more, 10000, true);
         expect(sum > 16 * mib && sum < 32 * mib);
         free_all(&list);
-        expect(exhaust(&more, 10000) > 28 * mib);
+        expect(exhaust(&more, 10000, true) > 28 * mib);
         expect_heap_is_whole();
         _exit(0);
     }

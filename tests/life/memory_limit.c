@@ -6,41 +6,12 @@
 // usage: memory_limit [KIB]     runs itself once for each limit and case
 
 #define _GNU_SOURCE
-#include "../support/checks.h"
+#include "../support/exhaust.h"
 
-#include <errno.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-typedef struct node {
-    struct node *next;
-} node;
-
-static const size_t mib = (size_t)1 << 20;
 static size_t limit;
-
-// Puts `malloc(size)` on the list until there is no more; returns how many bytes that gave.
-static size_t exhaust(node **list, size_t size)
-{
-    size_t sum = 0;
-    errno = 0;
-    for (node *l; (l = malloc(size)) != NULL; sum += size) {
-        expect(errno == 0);
-        l->next = *list;
-        *list = l;
-    }
-    expect(errno == ENOMEM);
-    return sum;
-}
-
-static void free_all(node **list)
-{
-    for (node *next; *list != NULL; *list = next) {
-        next = (*list)->next;
-        free(*list);
-    }
-}
 
 static void expect_block_to_be_had(size_t size)
 {
@@ -54,12 +25,12 @@ static void expect_block_to_be_had(size_t size)
 static void exhaust_twice(size_t size)
 {
     node *list = NULL;
-    size_t first = exhaust(&list, size);
+    size_t first = exhaust(&list, size, false);
     printf("%zu blocks of %zu bytes\n", first / size, size);
     expect(first > limit / 2);
     expect_heap_is_whole();
     free_all(&list);
-    size_t again = exhaust(&list, size);
+    size_t again = exhaust(&list, size, false);
     expect(again + again / 32 >= first);
     free_all(&list);
     expect_heap_is_whole();
@@ -78,7 +49,7 @@ static void exhaust_with_all_sizes(void)
 {
     node *list = NULL;
     for (size_t size = 16 * mib; size >= 16; size /= 2)
-        exhaust(&list, size);
+        exhaust(&list, size, false);
     free_all(&list);
     expect_heap_is_whole();
     expect_block_to_be_had(limit / 2);
@@ -96,7 +67,7 @@ static void leave_room_for_mappings(void)
     size += mib;
     printf("mapped %zu MiB of %zu MiB\n", size / mib, limit / mib);
     expect(size > large + 8 * mib);
-    exhaust(&list, large);
+    exhaust(&list, large, false);
     expect(munmap(mapping, size) == 0);
     expect_block_to_be_had(large);
     free_all(&list);

@@ -5,13 +5,12 @@
 // usage: old_kernel     runs itself under the filter, so that the library starts there
 
 #define _GNU_SOURCE
-#include "../support/blocks.h"
+#include "../support/crowd.h"
 
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/membarrier.h>
 #include <linux/seccomp.h>
-#include <pthread.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -39,25 +38,12 @@ static void forget_what_is_new(void)
     expect(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
 
-static block_slot slots[SLOTS];
-
-static void *trade(void *seed)
-{
-    uint64_t state = (uintptr_t)seed;
-    for (int i = 0; i < 20000; i++)
-        slots_trade(slots, &state);
-    return NULL;
-}
-
 static void use_heap(void)
 {
-    pthread_t thread[3];
     errno = 0;
     expect(syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) == -1 && errno == ENOSYS);
-    for (uintptr_t i = 0; i < 3; i++)
-        expect(pthread_create(&thread[i], NULL, trade, (void *)(i + 1)) == 0);
-    for (int i = 0; i < 3; i++)
-        expect(pthread_join(thread[i], NULL) == 0);
+    crowd_begin(3, trade_much);
+    crowd_join();
     for (int i = 0; i < 50; i++) {
         char *volatile large = malloc((size_t)20 << 20);
         expect(large != NULL);

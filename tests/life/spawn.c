@@ -3,26 +3,14 @@
 // parent's heap. usage: spawn [ROUNDS]
 
 #define _GNU_SOURCE
-#include "../support/blocks.h"
+#include "../support/crowd.h"
 
-#include <pthread.h>
 #include <spawn.h>
 #include <string.h>
 
 enum { THREADS = 4 };
 
-static block_slot slots[SLOTS];
-static atomic_bool stopping;
 extern char **environ;
-
-static void *trade_until_stopped(void *seed)
-{
-    uint64_t state = (uintptr_t)seed;
-    be_nice();
-    while (!atomic_load(&stopping))
-        slots_trade(slots, &state);
-    return NULL;
-}
 
 static void spawn_shell(void)
 {
@@ -62,20 +50,14 @@ static void read_from_shell(void)
 int main(int argc, char **argv)
 {
     unsigned rounds = argument(argc, argv, 1, 100);
-    pthread_t thread[THREADS];
     limit_seconds(60 + rounds);
-    for (uintptr_t i = 0; i < THREADS; i++)
-        expect(pthread_create(&thread[i], NULL, trade_until_stopped, (void *)(i + 1)) == 0);
+    crowd_begin(THREADS, trade_until_stopped);
     for (unsigned i = 0; i < rounds; i++) {
         spawn_shell();
         vfork_shell();
         call_system();
         read_from_shell();
     }
-    atomic_store(&stopping, true);
-    for (int i = 0; i < THREADS; i++)
-        expect(pthread_join(thread[i], NULL) == 0);
-    slots_clear(slots);
-    expect_heap_is_whole();
+    crowd_end();
     return 0;
 }

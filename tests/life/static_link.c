@@ -3,30 +3,16 @@
 // with two definitions; then threads, fork and stdio on it.
 
 #define _GNU_SOURCE
-#include "../support/blocks.h"
+#include "../support/crowd.h"
 
 #include <malloc.h>
-#include <pthread.h>
 #include <string.h>
 #include <tarn/tarn.h>
 
-static block_slot slots[SLOTS];
-
-static void *trade(void *seed)
-{
-    uint64_t state = (uintptr_t)seed;
-    for (int i = 0; i < 20000; i++)
-        slots_trade(slots, &state);
-    return NULL;
-}
-
 static void run_threads(void)
 {
-    pthread_t thread[4];
-    for (uintptr_t i = 0; i < 4; i++)
-        expect(pthread_create(&thread[i], NULL, trade, (void *)(i + 1)) == 0);
-    for (int i = 0; i < 4; i++)
-        expect(pthread_join(thread[i], NULL) == 0);
+    crowd_begin(4, trade_much);
+    crowd_join();
 }
 
 static void call_the_family(void)

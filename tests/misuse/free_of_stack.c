@@ -6,7 +6,7 @@
 
 int main(void)
 {
-    char local[64];
+    char local[64] = {0};
     free(show(local));
     return 0;
 }

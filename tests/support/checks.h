@@ -44,8 +44,9 @@ static inline unsigned argument(int argc, char **argv, int index, unsigned other
     return index < argc ? (unsigned)strtoul(argv[index], NULL, 10) : otherwise;
 }
 
-// SIGALRM, which nobody here catches, ends a process that hangs.
-static inline void limit_seconds(unsigned seconds) { alarm(seconds); }
+// SIGALRM, which nobody here catches, ends a process that hangs: `seconds` is ample on a machine that does
+// nothing else, and others may be five times as slow.
+static inline void limit_seconds(unsigned seconds) { alarm(5 * seconds); }
 
 // On Linux this concerns the calling thread alone.  Threads that only make trouble let those go first that
 // are waited for, or thousands of forks would take minutes.
@@ -53,7 +54,7 @@ static inline void be_nice(void) { setpriority(PRIO_PROCESS, 0, 10); }
 
 static inline void sleep_ms(int milliseconds) { poll(NULL, 0, milliseconds); }
 
-enum { CHILD_NAPS = 6000, CHILD_NAP_MS = 10 }; // a minute, if the machine has time
+enum { CHILD_NAPS = 30000, CHILD_NAP_MS = 10 }; // five minutes or more
 
 // Counts naps, not time: what holds up the child of a busy or stopped process holds up its parent's naps too.
 static inline int child_ends(struct pollfd *handle)
