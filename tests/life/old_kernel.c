@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A kernel without what newer ones have, played by a filter of system calls: no getrandom, rseq, membarrier,
-// no advice beyond MADV_DONTNEED. Everything works as before.
+// no advice beyond MADV_DONTNEED. Or a sandbox that hides the machine: no sysinfo, affinity, limits, mincore,
+// and no files once the program runs. Everything works as before, but for what is then unknown.
 //
-// usage: old_kernel     runs itself under the filter, so that the library starts there
+// usage: old_kernel [sandbox]     runs itself under the filter, so that the library starts there
 
 #define _GNU_SOURCE
 #include "../support/crowd.h"
@@ -12,13 +13,25 @@
 #include <linux/membarrier.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <tarn/tarn.h>
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, field))
 #define REFUSE(error) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error))
 #define REFUSE_CALL(number) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1), REFUSE(ENOSYS)
+
+static void install(struct sock_filter *rules, size_t count)
+{
+    struct sock_fprog program = {(unsigned short)count, rules};
+    expect(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    expect(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+#define INSTALL(rules) install(rules, sizeof(rules) / sizeof(rules)[0])
 
 static void forget_what_is_new(void)
 {
@@ -33,15 +46,34 @@ static void forget_what_is_new(void)
         REFUSE(EINVAL),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
-    struct sock_fprog program = {sizeof rules / sizeof rules[0], rules};
-    expect(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    expect(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    INSTALL(rules);
+}
+
+static void hide_the_machine(void)
+{
+    struct sock_filter rules[] = {
+        LOAD(nr),
+        REFUSE_CALL(SYS_sysinfo),
+        REFUSE_CALL(SYS_sched_getaffinity),
+        REFUSE_CALL(SYS_prlimit64),
+        REFUSE_CALL(SYS_mincore),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    INSTALL(rules);
+}
+
+static void hide_files(void)
+{
+    struct sock_filter rules[] = {
+        LOAD(nr),
+        REFUSE_CALL(SYS_openat),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    INSTALL(rules);
 }
 
 static void use_heap(void)
 {
-    errno = 0;
-    expect(syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) == -1 && errno == ENOSYS);
     crowd_begin(3, trade_much);
     crowd_join();
     for (int i = 0; i < 50; i++) {
@@ -55,14 +87,39 @@ static void use_heap(void)
     expect_heap_is_whole();
 }
 
+static bool is_refused(long result) { return result == -1 && errno == ENOSYS; }
+
+static void run_on_old_kernel(void)
+{
+    expect(is_refused(syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0)));
+    use_heap();
+}
+
+static void count(void *length, const char *text, size_t n)
+{
+    (void)text;
+    *(size_t *)length += n;
+}
+
+static void run_in_sandbox(void)
+{
+    size_t length = 0;
+    struct sysinfo info;
+    hide_files();
+    expect(is_refused(sysinfo(&info)) && is_refused(open("/proc/self/statm", O_RDONLY)));
+    use_heap();
+    expect(tarn_stats_print(TARN_STATS_TEXT, count, &length) == 0 && length > 100);
+}
+
 int main(int argc, char **argv)
 {
+    bool sandbox = argc > 1 && strcmp(argv[1], "sandbox") == 0;
     limit_seconds(120);
-    if (argc > 1) {
-        use_heap();
+    if (argc > 2) {
+        sandbox ? run_in_sandbox() : run_on_old_kernel();
         return 0;
     }
-    forget_what_is_new();
-    execl("/proc/self/exe", argv[0], "filtered", (char *)NULL);
+    sandbox ? hide_the_machine() : forget_what_is_new();
+    execl("/proc/self/exe", argv[0], sandbox ? "sandbox" : "old", "filtered", (char *)NULL);
     return 1;
 }

@@ -2,6 +2,8 @@
 // The public functions that are more than a name for an internal one.
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 #include <tarn/tarn.h>
 #include <unistd.h>
 
@@ -31,4 +33,40 @@ Test(api, without_descriptors_there_are_no_events)
     errno = 0;
     cr_assert_eq(tarn_limit_event_fd(TARN_LIMIT_HARD), -1);
     cr_assert_eq(errno, EMFILE);
+}
+
+static void append(void *text, const char *more, size_t n) { strncat(text, more, n); }
+
+Test(api, statistics_come_in_two_formats)
+{
+    static char text[64 << 10];
+    cr_assert_eq(tarn_stats_print((enum tarn_stats_format)77, append, text), EINVAL);
+    cr_assert_str_empty(text);
+    cr_assert_eq(tarn_stats_print(TARN_STATS_TEXT, append, text), 0);
+    cr_assert_not_null(strstr(text, "live"));
+    text[0] = '\0';
+    cr_assert_eq(tarn_stats_print(TARN_STATS_JSON, append, text), 0);
+    cr_assert_eq(text[0], '{');
+}
+
+Test(api, a_refused_setting_changes_nothing)
+{
+    char value[32];
+    cr_assert_eq(tarn_option_set("DECAY_MS", "soon"), EINVAL);
+    cr_assert_eq(tarn_option_get("DECAY_MS", value, sizeof value), 0);
+    cr_assert_str_eq(value, "1000");
+}
+
+Test(api, the_version_is_three_numbers)
+{
+    unsigned numbers[3];
+    char rest;
+    cr_assert_eq(sscanf(tarn_version(), "%u.%u.%u%c", &numbers[0], &numbers[1], &numbers[2], &rest), 3);
+}
+
+// Before the first allocation there is nothing that could break an invariant, nor anything to give back.
+Test(api, a_heap_that_was_never_used_is_whole)
+{
+    cr_assert_eq(tarn_validate(), 0);
+    cr_assert_eq(tarn_collect(), 0u);
 }
