@@ -4,7 +4,7 @@
 // Mirrors  src/core/span.c: span_step_give, span_step_take, span_step_hold, span_step_release, span_take,
 //          span_give_bits, span_make_small;
 //          src/core/central.c: central_take, hold_from_bucket, hold_popped, central_release, list_span, retire,
-//          end_word, count_given, note_empty, sweep_bucket, central_trim.
+//          give_word, count_given, note_empty, sweep_bucket, central_trim.
 // A bucket is a set of spans here, each step on it is whole (stacks.pml shows that).  Where the code sweeps from some
 // number of empty spans on, a thread here may sweep or not.
 //

@@ -23,6 +23,11 @@
 // Full batches of one class in one shard hold at most about this many bytes.
 #define PARKED_BYTES ((size_t)64 << 10)
 #define PARKED_WAVES 2 // of those that grew large in a cache
+// When a pool is full, so many batches go back to their spans in one step, chained by page if they are worth
+// it.
+#define GATHERED 16
+#define CHAINS 256
+#define CHAINED_LEAST 128
 // Wholly free spans are swept out of the buckets when there are this many, and an eighth of all that are
 // listed.
 #define SWEEP_LEAST 4
@@ -114,16 +119,20 @@ struct batch *central_pop_batch(unsigned cls, uint32_t home, enum central_reach 
     return batch;
 }
 
-bool central_push_batch(unsigned cls, struct batch *batch)
+static struct shard *shard_of_batch(struct central *self, struct batch *batch)
 {
-    struct central *self = &centrals[cls];
-    struct shard *shard = shard_of(self, batch_count(batch) == 0 ? 0 : home_at(page_of(batch->objects[0])));
+    return shard_of(self, batch_count(batch) == 0 ? 0 : home_at(page_of(batch->objects[0])));
+}
+
+unsigned central_push_batch(unsigned cls, struct batch *batch)
+{
+    struct shard *shard = shard_of_batch(&centrals[cls], batch);
     bool ordinary = batch_count(batch) * size_class_size(cls) <= PARKED_BYTES / 2;
     if (!batch_push(&shard->full, batch, ordinary ? parked_bound[cls] : PARKED_WAVES))
-        return false;
+        return 0;
     decay_note();
     count_roughly(&shard->batches_in);
-    return true;
+    return (unsigned)max_size(1, batch_depth(&shard->full)); // it may be taken already
 }
 
 // --- Buckets: stacks of spans, linked by page numbers through type-stable descriptors.
@@ -410,40 +419,40 @@ static void count_given(struct central *self, struct span *span, unsigned n)
     note_restless(self);
 }
 
-// Objects that lie close together are given back together: one step per bitmap word, and one count per span.
+// Objects of one span are given back together: one step for each bitmap word, and one count.
 struct give_run {
-    struct span *span;
-    size_t word;
-    uint64_t mask;    // of `word`, not given yet
-    unsigned counted; // not counted in the span's state yet
+    struct span *span;  // NULL at first
+    page_id page;       // the last object's
+    uint32_t words;     // bit w: masks[w] holds something
+    unsigned counted;   // in the masks
+    uint64_t masks[16]; // not given yet
 };
+
+_Static_assert(sizeof((struct give_run *)0)->masks == sizeof((struct span *)0)->bits, "a mask for each word");
 
 static void *slot_address(const struct span *span, size_t slot)
 {
     return (void *)(span_start(span) + slot * (uintptr_t)span->size);
 }
 
-static void end_word(struct give_run *run)
+static void give_word(struct give_run *run, unsigned word)
 {
-    if (run->mask == 0)
-        return;
-    uint64_t twice = span_give_bits(run->span, run->word, run->mask) & run->mask;
+    uint64_t mask = run->masks[word], twice = span_give_bits(run->span, word, mask) & mask;
     if (unlikely(twice != 0))
-        misuse_double_free(slot_address(run->span, run->word * 64 + bits_lowest(twice)));
-    run->mask = 0;
+        misuse_double_free(slot_address(run->span, word * 64 + bits_lowest(twice)));
 }
 
 static void end_span(struct give_run *run, struct central *self)
 {
-    end_word(run);
+    for (; run->words != 0; run->words &= run->words - 1)
+        give_word(run, bits_lowest(run->words));
     if (run->counted != 0)
         count_given(self, run->span, run->counted);
     run->counted = 0;
 }
 
-static struct span *checked_span(unsigned cls, void *p)
+static struct span *checked_span(unsigned cls, void *p, page_id page)
 {
-    page_id page = page_of(p);
     uint32_t entry = page_entry(page);
     if (unlikely(entry_class(entry) != cls || !entry_is_small(entry)))
         misuse_double_free(p); // its span went home: somebody else gave the object back before
@@ -459,31 +468,103 @@ static size_t checked_slot(const struct span *span, void *p)
     return slot;
 }
 
-static void give_one(struct give_run *run, struct central *self, unsigned cls, void *p)
+static void go_to_page(struct give_run *run, struct central *self, unsigned cls, void *p)
 {
-    struct span *span = checked_span(cls, p);
-    size_t slot = checked_slot(span, p);
+    page_id page = page_of(p);
+    struct span *span = checked_span(cls, p, page);
     if (span != run->span)
         end_span(run, self);
-    else if (slot / 64 != run->word)
-        end_word(run);
+    run->page = page;
     run->span = span;
-    run->word = slot / 64;
-    uint64_t bit = UINT64_C(1) << (slot % 64);
-    if (unlikely((run->mask & bit) != 0))
+}
+
+static inline void give_one(struct give_run *run, struct central *self, unsigned cls, void *p)
+{
+    if (run->span == NULL || page_of(p).n != run->page.n)
+        go_to_page(run, self, cls, p);
+    size_t slot = checked_slot(run->span, p), word = slot / 64;
+    uint64_t mask = (run->words >> word & 1) != 0 ? run->masks[word] : 0, bit = UINT64_C(1) << (slot % 64);
+    if (unlikely((mask & bit) != 0))
         misuse_double_free(p);
-    run->mask |= bit;
+    run->masks[word] = mask | bit;
+    run->words |= 1u << word;
     run->counted++;
 }
 
 void central_give(unsigned cls, void **objects, size_t n)
 {
     struct central *self = &centrals[cls];
-    struct give_run run = {0};
+    struct give_run run = {.span = NULL};
     for (size_t i = 0; i < n; i++)
         give_one(&run, self, cls, objects[i]);
     end_span(&run, self);
     fetch_sub_relaxed(&self->out, (int64_t)n);
+}
+
+// What several batches hold, chained by the page that it lies in: a large structure that the program tears
+// down comes in an order of its own, and one batch of it has hardly two objects of any span.
+struct gathering {
+    struct batch *batches[GATHERED];
+    unsigned count;
+    uint16_t first[CHAINS]; // 1 + an object's place, or 0
+    uint16_t next[GATHERED * (BATCH_SLOTS + 1)];
+};
+
+static void *gathered(const struct gathering *self, size_t place)
+{
+    return self->batches[place / (BATCH_SLOTS + 1)]->objects[place % (BATCH_SLOTS + 1)];
+}
+
+static size_t chain_all(struct gathering *self)
+{
+    size_t objects = 0;
+    memset(self->first, 0, sizeof self->first);
+    for (size_t i = 0; i < self->count; i++) {
+        for (size_t k = 0; k < batch_count(self->batches[i]); k++) {
+            size_t place = i * (BATCH_SLOTS + 1) + k, chain = page_of(gathered(self, place)).n % CHAINS;
+            self->next[place] = self->first[chain];
+            self->first[chain] = (uint16_t)(place + 1);
+        }
+        objects += batch_count(self->batches[i]);
+    }
+    return objects;
+}
+
+static void give_chains(struct gathering *self, unsigned cls)
+{
+    struct central *central = &centrals[cls];
+    struct give_run run = {.span = NULL};
+    size_t objects = chain_all(self);
+    for (size_t chain = 0; chain < CHAINS; chain++)
+        for (size_t at = self->first[chain]; at != 0; at = self->next[at - 1])
+            give_one(&run, central, cls, gathered(self, at - 1));
+    end_span(&run, central);
+    fetch_sub_relaxed(&central->out, (int64_t)objects);
+}
+
+static void give_each(struct gathering *self, unsigned cls)
+{
+    for (unsigned i = 0; i < self->count; i++)
+        central_give(cls, self->batches[i]->objects, batch_count(self->batches[i]));
+}
+
+unsigned central_give_full(unsigned cls, struct batch *batch)
+{
+    struct gathering gathering; // not cleared: most of it is not used
+    struct shard *shard = shard_of_batch(&centrals[cls], batch);
+    unsigned bound = batch_depth(&shard->full);
+    gathering.count = 0;
+    do
+        gathering.batches[gathering.count++] = batch;
+    while (gathering.count <= bound / 2 && gathering.count < GATHERED &&
+           (batch = pop_counted(shard)) != NULL);
+    if (gathering.count * batch_count(gathering.batches[0]) >= CHAINED_LEAST)
+        give_chains(&gathering, cls);
+    else
+        give_each(&gathering, cls);
+    for (unsigned i = 0; i < gathering.count; i++)
+        batch_recycle(gathering.batches[i]);
+    return gathering.count;
 }
 
 // --- Trimming, counting, checking.

@@ -22,8 +22,8 @@ void central_after_fork(void);
 
 // --- Full batches: the way from cache to cache, which touches no object.
 struct batch *central_pop_batch(unsigned cls, uint32_t home, enum central_reach reach);
-// False when the pool holds enough batches; the objects then go to their spans (central_give).
-bool central_push_batch(unsigned cls, struct batch *batch);
+// How many batches the pool's shard then holds; 0 when it holds enough and this one stays out.
+unsigned central_push_batch(unsigned cls, struct batch *batch);
 
 // --- Slots from spans and back.
 // Takes up to n objects; 0 when there is no memory, or nothing within reach. `home` becomes the home of a
@@ -35,6 +35,9 @@ void central_release(struct span *span);
 // Gives objects of the class back. Ends the process with a message when one of them is not in use, or is no
 // object.
 void central_give(unsigned cls, void **objects, size_t n);
+// The pool has no room for this batch: its objects and those of half the full batches go back to their spans.
+// Returns how many batches that were; all of them are recycled.
+unsigned central_give_full(unsigned cls, struct batch *batch);
 
 // A slot of another span that has no more free slots than `than`; NULL when none is at the front of the pool.
 void *central_take_denser(struct span *than);

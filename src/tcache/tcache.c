@@ -21,8 +21,10 @@
 #define PERIOD_STEPS 1024
 #define FIRST_STEPS                                                                                          \
     4 // a thread that uses a class once or twice, as many do at their start, keeps nothing of it
-// So many refusals by the pool in a row, without a malloc that found its bin empty: the class is being given
-// up. From then on little is kept, since the thread may stop at any moment and would hold it.
+// A pool that has no room gives half of its batches back and then has room for as many again. The balance of
+// both rises by one each time, unless others take from the pool; at REFUSALS, without a malloc that found its
+// bin empty, the class is being given up. From then on little is kept, since the thread may stop at any
+// moment and would hold it.
 #define REFUSALS 64
 // Of the common bound this part is kept for caches that take less than an equal share of it.
 #define SHARED_PARTS 8
@@ -557,12 +559,15 @@ void *tcache_refill(unsigned cls)
 
 static void park_or_give(struct tcache *self, unsigned cls, struct batch *batch)
 {
-    if (central_push_batch(cls, batch)) {
+    unsigned depth = central_push_batch(cls, batch), given = depth != 0 ? 0 : central_give_full(cls, batch);
+    unsigned refused = self->refused[cls];
+    if (depth == 1) // who pushes alone finds more there
         self->refused[cls] = 0;
+    else if (is_draining(self, cls))
         return;
-    }
-    give_batch(cls, batch);
-    if (!is_draining(self, cls) && ++self->refused[cls] == REFUSALS)
+    else if (depth != 0)
+        self->refused[cls] = (uint8_t)(refused - (refused != 0));
+    else if ((self->refused[cls] = (uint8_t)min_size(refused + given, REFUSALS)) == REFUSALS)
         flush_class(self, cls, FLUSH_TO_SPANS);
 }
 

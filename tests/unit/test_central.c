@@ -179,6 +179,47 @@ Test(central, others_shards_are_searched_last)
     cr_assert_eq(central_counts(SMALL).spans_made, 1); // before a new span is made
 }
 
+static int compare_random(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(void *)); // little-endian: by the low byte first
+}
+
+// The objects of a torn-down structure, which lie in no order, come in batches of their class.
+static void tear_down(unsigned cls, void **objects, size_t left)
+{
+    size_t most = size_class_table[cls].batch;
+    unsigned deepest = 0, given = 0;
+    qsort(objects, left, sizeof objects[0], compare_random);
+    while (left > 0) {
+        struct batch *batch = batch_new();
+        size_t part = min_size(left, most);
+        left -= part;
+        memcpy(batch->objects, objects + left, part * sizeof objects[0]);
+        batch_set_count(batch, part);
+        unsigned depth = central_push_batch(cls, batch);
+        deepest = depth > deepest ? depth : deepest;
+        if (depth != 0)
+            continue;
+        given = central_give_full(cls, batch);
+        cr_assert_eq(given, deepest / 2 + 1);
+        cr_assert_eq(central_counts(cls).batch_objects, (deepest - deepest / 2) * most);
+    }
+    cr_assert_gt(given, 1u);
+}
+
+Test(central, a_full_pool_gives_half_of_its_batches_back)
+{
+    enum { MANY = 5000, TINY = 4 };
+    static void *objects[MANY];
+    for (unsigned cls = TINY; cls <= SMALL; cls += SMALL - TINY) {
+        take(cls, objects, MANY);
+        tear_down(cls, objects, MANY);
+        cr_assert(central_validate(cls));
+        central_trim(cls, true);
+        cr_assert_eq(spans_now(cls), 0u, "nothing is lost");
+    }
+}
+
 Test(central, trimming_gives_unused_batches_back)
 {
     for (int i = 0; i < 4; i++)
@@ -291,6 +332,13 @@ Test(central, without_memory_nothing_is_taken)
 static void give_one(void *p) { central_give(SMALL, &p, 1); }
 static void give_inside(void *p) { give_one((char *)p + 16); }
 static void give_twice(void *p) { central_give(SMALL, (void *[]){p, p}, 2); }
+static void give_full_twice(void *p)
+{
+    struct batch *batch = batch_new();
+    batch->objects[0] = batch->objects[1] = p;
+    batch_set_count(batch, 2);
+    central_give_full(SMALL, batch);
+}
 static void give_as_other_class(void *p) { central_give(SMALL + 1, &p, 1); }
 
 static const char *double_free_line(void *p)
@@ -314,6 +362,7 @@ Test(central, misuse_is_told)
     p = objects[1];
     expect_survives(give_one, p);
     expect_aborts(give_twice, p, double_free_line(p));
+    expect_aborts(give_full_twice, p, double_free_line(p));
     expect_aborts(give_as_other_class, p, double_free_line(p));
     expect_aborts(give_inside, p, inside_line((char *)p + 16, p));
     give_one(p);

@@ -133,12 +133,12 @@ Test(tcache, hovering_at_the_edge_of_a_batch_stays_inside)
 
 Test(tcache, full_batches_go_to_the_central_pool)
 {
-    static void *objects[20 * LIMIT];
-    allocate(objects, 20 * LIMIT, SIZE);
-    release(objects, 20 * LIMIT);
+    static void *objects[16 * LIMIT];
+    allocate(objects, 16 * LIMIT, SIZE);
+    release(objects, 16 * LIMIT);
     cr_assert_leq(now().objects[CLS], 3u * LIMIT);
     cr_assert_gt(central_counts(CLS).batches_in, 10u);
-    allocate(objects, 20 * LIMIT, SIZE);
+    allocate(objects, 16 * LIMIT, SIZE);
     cr_assert_gt(central_counts(CLS).batches_out, 10u);
     cr_assert(survey_validate());
 }
