@@ -14,14 +14,12 @@
 #include "core/options.h"
 #include "core/os.h"
 #include "core/page_map.h"
-#include "core/random.h"
 
 #define MAX_STRIPES 64
 // Free memory is much when it is more than MUCH_LEAST pages and a MUCH_SHARE-th of what is used.
 #define MUCH_LEAST ((32 << 20) >> PAGE_SHIFT)
 #define MUCH_SHARE 2
 #define EXCHANGE_LEAST ((1 << 20) >> PAGE_SHIFT)
-#define GUARDED_SETS 16    // of recent blocks in a hardened heap
 #define GIVES_PER_CLOCK 32 // of recent blocks: reading the clock costs as much as the rest
 #define RELIEF_MS 10       // at the least between two times that memory goes back above the soft limit
 
@@ -79,7 +77,7 @@ void page_heap_init(void)
         lock_init(&heap.stripes[i].lock, LOCK_STRIPE);
         intake_init(&heap.stripes[i].intake);
     }
-    recent_init(is_hardened() ? GUARDED_SETS : heap.stripe_count);
+    recent_init(is_hardened() ? RECENT_SETS_MAX : heap.stripe_count);
     if (page_map_is_reserved())
         huge_init((void *)page_map.base, page_map.pages * PAGE_SIZE);
     decay_clock_start(&heap.clock);
@@ -629,10 +627,10 @@ static inline void give_recent_to(struct recent_set *set, page_id first, size_t 
 
 void page_heap_give_recent(page_id first, size_t n) { give_recent_to(recent_near(), first, n); }
 
-// Guards cost system calls: they are worth keeping for whichever thread comes next.
+// Guards cost system calls: they are kept for whichever thread comes next.
 void page_heap_give_guarded(page_id first, size_t n)
 {
-    give_recent_to(&recent_sets[random_below((size_t)1 << (32 - recent_shift))], first, n | RECENT_GUARDED);
+    give_recent_to(recent_of_size(n - 2), first, n | RECENT_GUARDED);
 }
 
 static bool grow_once(page_id first, size_t n, size_t n_wanted, bool *clean)

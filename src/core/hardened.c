@@ -58,9 +58,15 @@ static void *take_guarded(size_t pages, size_t align_pages, bool *clean)
 }
 
 // Under a limit on address space there are no guards.
-void *hardened_large_alloc(size_t size, size_t align, bool *clean)
+static size_t pages_of_block(size_t size)
 {
     size_t pages = max_size(1, pages_for(size));
+    return page_map_is_reserved() ? recent_guarded_size(pages) : pages;
+}
+
+void *hardened_large_alloc(size_t size, size_t align, bool *clean)
+{
+    size_t pages = pages_of_block(size);
     *clean = false;
     if (page_map_is_reserved())
         return take_guarded(pages, max_size(1, align >> PAGE_SHIFT), clean);
@@ -83,7 +89,7 @@ void hardened_large_free(page_id first)
 
 bool hardened_large_resize(page_id first, size_t size)
 {
-    return max_size(1, pages_for(size)) == load_relaxed(&span_at(first)->pages);
+    return pages_of_block(size) == load_relaxed(&span_at(first)->pages);
 }
 
 // --- Slots.
