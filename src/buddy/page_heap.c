@@ -346,6 +346,9 @@ static bool give_recent(void)
     return any;
 }
 
+// The same to spare the heap from growing. Guarded ones stay: the next request would only raise them again.
+static bool give_unguarded(void) { return !is_hardened() && give_recent(); }
+
 // --- Blocks larger than a zone: whole zones, and the head of one more whose rest serves smaller blocks.
 
 static void claim_whole_zone(struct zone *zone, size_t *fresh)
@@ -369,7 +372,7 @@ static void claim_head(struct zone *zone, size_t n, size_t *fresh)
 
 static page_id take_zones(size_t n, size_t align, size_t *fresh)
 {
-    give_recent();
+    give_unguarded();
     size_t whole = n / ZONE_PAGES, rest = n % ZONE_PAGES;
     if (n > os_memory_bytes() / PAGE_SIZE) // as the kernel refuses a mapping that memory and swap cannot hold
         return NO_PAGE;
@@ -402,7 +405,7 @@ static page_id take_once(size_t n, size_t align, size_t *fresh)
         page = take_from_new_zone(n, align, fresh);
     if (page.n == NO_PAGE.n)
         page = take_from_any(n, align, fresh, true);
-    if (page.n == NO_PAGE.n && give_recent()) // before the heap grows
+    if (page.n == NO_PAGE.n && give_unguarded()) // before the heap grows
         page = take_from_any(n, align, fresh, true);
     if (page.n == NO_PAGE.n)
         page = take_from_new_zone(n, align, fresh);
@@ -481,7 +484,7 @@ static void exchange_dirty(size_t n)
 {
     if (load_relaxed(&options.decay_ms) < 0 || !keeps_much())
         return;
-    give_recent();
+    give_unguarded();
     size_t parts = zone_table_end() * DECAY_PHASES, purged = 0;
     for (size_t i = 0; i < parts && purged < n; i++)
         purged += purge_part(fetch_add_relaxed(&heap.exchanged, 1) % (uint32_t)parts);

@@ -241,7 +241,7 @@ Test(hardened, a_freed_slot_seldom_comes_back_at_once)
         at_once += p == q;
         alloc_free_fast(q);
     }
-    cr_assert_lt(at_once, 20u); // one in 4096 is due to chance
+    cr_assert_lt(at_once, 20u);
 }
 
 Test(hardened, the_quarantine_goes_home_with_all_else)
