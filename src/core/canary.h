@@ -21,7 +21,7 @@
 
 enum canary_state {
     CANARY_LIVE,   // in use, with a size
-    CANARY_FREED,  // freed, all else of the slot is zero
+    CANARY_FREED,  // freed, what is watched of the slot is zero
     CANARY_FRESH,  // a word of zeros: never used, or its memory has gone back to the kernel
     CANARY_BROKEN, // none of these
 };
@@ -98,13 +98,16 @@ static inline bool canary_is_live(const void *p, size_t slot, uint64_t hash, siz
 typedef uint64_t canary_chunk __attribute__((vector_size(16), may_alias));
 
 #define CANARY_SHORT ((size_t)128)
+// Of a freed slot so much is cleared and looked at from its start on, and the sixteen bytes at its end: all of
+// most slots. To read the whole of large ones would cost more than what the program does with them.
+#define CANARY_WATCHED ((size_t)1024)
 
 // Slots are whole chunks at multiples of a chunk; those from the front and those from the back may meet.
 static inline void canary_set_freed(void *p, size_t slot, uint64_t hash)
 {
     canary_chunk *front = p, *back = front + slot / sizeof *front, zero = {0};
     if (slot > CANARY_SHORT)
-        memset(p, 0, slot);
+        memset(p, 0, min_size(slot, CANARY_WATCHED));
     front[0] = back[-1] = zero;
     if (slot > 2 * sizeof zero)
         front[1] = back[-2] = zero;
@@ -113,14 +116,15 @@ static inline void canary_set_freed(void *p, size_t slot, uint64_t hash)
     store_relaxed(canary_place(p, slot), canary_word(hash, CANARY_SIZE_FREED));
 }
 
-// True when the slot holds zeros before its word.
+// True when what is watched of the slot holds zeros before its word.
 static inline bool canary_is_clear(const void *p, size_t slot)
 {
     const canary_chunk *chunks = p, *last = chunks + slot / sizeof *chunks - 1;
+    const canary_chunk *end = chunks + min_size(slot / sizeof *chunks - 1, CANARY_WATCHED / sizeof *chunks);
     canary_chunk any = {canary_load(last, 0)};
-    for (; last - chunks >= 4; chunks += 4)
+    for (; end - chunks >= 4; chunks += 4)
         any |= (chunks[0] | chunks[1]) | (chunks[2] | chunks[3]);
-    for (; chunks < last; chunks++)
+    for (; chunks < end; chunks++)
         any |= *chunks;
     return (any[0] | any[1]) == 0;
 }
