@@ -98,8 +98,8 @@ static inline bool canary_is_live(const void *p, size_t slot, uint64_t hash, siz
 typedef uint64_t canary_chunk __attribute__((vector_size(16), may_alias));
 
 #define CANARY_SHORT ((size_t)128)
-// Of a freed slot so much is cleared and looked at from its start on, and the sixteen bytes at its end: all of
-// most slots. To read the whole of large ones would cost more than what the program does with them.
+// Of a freed slot so much is cleared and looked at from its start on, and the sixteen bytes at its end: all
+// of most slots. To read the whole of large ones would cost more than what the program does with them.
 #define CANARY_WATCHED ((size_t)1024)
 
 // Slots are whole chunks at multiples of a chunk; those from the front and those from the back may meet.

@@ -141,6 +141,20 @@ Test(hardened, blocks_of_many_sizes_keep_their_guards)
     cr_assert_eq(guards, 2u * (12 + 8)); // one size for each of 5 to 16 pages, eight for the doubling above
 }
 
+Test(hardened, guards_that_wait_stay_when_the_heap_grows)
+{
+    enum { MANY = 100 };
+    start_at("1");
+    void *blocks[MANY];
+    alloc_free_fast(alloc_fast(18 * PAGE_SIZE));
+    for (size_t i = 0; i < MANY; i++)
+        blocks[i] = alloc_fast(32 * PAGE_SIZE);
+    cr_assert_eq(guard_count(), 2u * (MANY + 1));
+    for (size_t i = 0; i < MANY; i++)
+        alloc_free_fast(blocks[i]);
+    expect_whole();
+}
+
 Test(hardened, a_large_block_that_changes_its_size_keeps_its_content)
 {
     static const size_t sizes[] = {70000, 300000, 301000, 40000000, 100000, 1000, 90000, 20};
