@@ -14,14 +14,12 @@
 #include "core/options.h"
 #include "core/os.h"
 #include "core/page_map.h"
-#include "core/random.h"
 
 #define MAX_STRIPES 64
 // Free memory is much when it is more than MUCH_LEAST pages and a MUCH_SHARE-th of what is used.
 #define MUCH_LEAST ((32 << 20) >> PAGE_SHIFT)
 #define MUCH_SHARE 2
 #define EXCHANGE_LEAST ((1 << 20) >> PAGE_SHIFT)
-#define GUARDED_SETS 16    // of recent blocks in a hardened heap
 #define GIVES_PER_CLOCK 32 // of recent blocks: reading the clock costs as much as the rest
 #define RELIEF_MS 10       // at the least between two times that memory goes back above the soft limit
 
@@ -79,7 +77,7 @@ void page_heap_init(void)
         lock_init(&heap.stripes[i].lock, LOCK_STRIPE);
         intake_init(&heap.stripes[i].intake);
     }
-    recent_init(is_hardened() ? GUARDED_SETS : heap.stripe_count);
+    recent_init(is_hardened() ? RECENT_SETS_MAX : heap.stripe_count);
     if (page_map_is_reserved())
         huge_init((void *)page_map.base, page_map.pages * PAGE_SIZE);
     decay_clock_start(&heap.clock);
@@ -348,6 +346,9 @@ static bool give_recent(void)
     return any;
 }
 
+// The same to spare the heap from growing. Guarded ones stay: the next request would only raise them again.
+static bool give_unguarded(void) { return !is_hardened() && give_recent(); }
+
 // --- Blocks larger than a zone: whole zones, and the head of one more whose rest serves smaller blocks.
 
 static void claim_whole_zone(struct zone *zone, size_t *fresh)
@@ -371,7 +372,7 @@ static void claim_head(struct zone *zone, size_t n, size_t *fresh)
 
 static page_id take_zones(size_t n, size_t align, size_t *fresh)
 {
-    give_recent();
+    give_unguarded();
     size_t whole = n / ZONE_PAGES, rest = n % ZONE_PAGES;
     if (n > os_memory_bytes() / PAGE_SIZE) // as the kernel refuses a mapping that memory and swap cannot hold
         return NO_PAGE;
@@ -404,7 +405,7 @@ static page_id take_once(size_t n, size_t align, size_t *fresh)
         page = take_from_new_zone(n, align, fresh);
     if (page.n == NO_PAGE.n)
         page = take_from_any(n, align, fresh, true);
-    if (page.n == NO_PAGE.n && give_recent()) // before the heap grows
+    if (page.n == NO_PAGE.n && give_unguarded()) // before the heap grows
         page = take_from_any(n, align, fresh, true);
     if (page.n == NO_PAGE.n)
         page = take_from_new_zone(n, align, fresh);
@@ -483,7 +484,7 @@ static void exchange_dirty(size_t n)
 {
     if (load_relaxed(&options.decay_ms) < 0 || !keeps_much())
         return;
-    give_recent();
+    give_unguarded();
     size_t parts = zone_table_end() * DECAY_PHASES, purged = 0;
     for (size_t i = 0; i < parts && purged < n; i++)
         purged += purge_part(fetch_add_relaxed(&heap.exchanged, 1) % (uint32_t)parts);
@@ -629,10 +630,10 @@ static inline void give_recent_to(struct recent_set *set, page_id first, size_t 
 
 void page_heap_give_recent(page_id first, size_t n) { give_recent_to(recent_near(), first, n); }
 
-// Guards cost system calls: they are worth keeping for whichever thread comes next.
+// Guards cost system calls: they are kept for whichever thread comes next.
 void page_heap_give_guarded(page_id first, size_t n)
 {
-    give_recent_to(&recent_sets[random_below((size_t)1 << (32 - recent_shift))], first, n | RECENT_GUARDED);
+    give_recent_to(recent_of_size(n - 2), first, n | RECENT_GUARDED);
 }
 
 static bool grow_once(page_id first, size_t n, size_t n_wanted, bool *clean)

@@ -31,8 +31,12 @@ void page_heap_give(page_id first, size_t n);
 // What is taken has n pages or some more; no pages when there is none of about that size.
 static inline struct page_run page_heap_take_recent(size_t n) { return recent_take(recent_near(), n); }
 void page_heap_give_recent(page_id first, size_t n);
-// The same for blocks whose first page and last are guards, which n counts.
-static inline struct page_run page_heap_take_guarded(size_t n) { return recent_take_guarded(n); }
+// The same for runs of just n pages, the first and the last of which are guards.
+static inline struct page_run page_heap_take_guarded(size_t n)
+{
+    struct page_run run = recent_take_word(recent_of_size(n - 2), n | RECENT_GUARDED, 0);
+    return (struct page_run){run.first, run.n & ~RECENT_GUARDED};
+}
 void page_heap_give_guarded(page_id first, size_t n);
 // Adds the pages behind a block of n to it, up to n_wanted in all; false if they are in use. *clean as in
 // page_block.

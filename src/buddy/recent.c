@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "buddy/recent.h"
 
-#include "core/random.h"
-
 struct recent_set recent_sets[RECENT_SETS_MAX];
 uint32_t recent_shift = 31;
 
@@ -32,15 +30,6 @@ struct page_run recent_next(size_t *from)
             return recent_run(word);
     }
     return recent_run(0);
-}
-
-struct page_run recent_take_guarded(size_t n)
-{
-    size_t sets = (size_t)1 << (32 - recent_shift), from = random_below(sets);
-    struct page_run run = {NO_PAGE, 0};
-    for (size_t i = 0; i < sets && run.n == 0; i++)
-        run = recent_take_word(&recent_sets[(from + i) % sets], n | RECENT_GUARDED, (n - 2) / 8);
-    return (struct page_run){run.first, run.n & ~RECENT_GUARDED};
 }
 
 uint64_t recent_pages(void)

@@ -33,7 +33,7 @@ extern struct recent_set recent_sets[RECENT_SETS_MAX] __attribute__((visibility(
 // 32 - log2 of the sets in use
 extern uint32_t recent_shift __attribute__((visibility("hidden")));
 
-// Keeps blocks in about as many sets as that.
+// Keeps blocks in about as many sets as that; guarded ones in all.
 void recent_init(unsigned sets);
 // Takes any block out; n == 0 when there is none. *from, 0 at first, is where the search goes on.
 struct page_run recent_next(size_t *from);
@@ -72,8 +72,15 @@ static inline struct page_run recent_take(struct recent_set *self, size_t n)
     return recent_take_word(self, n, n / 8);
 }
 
-// The same among the guarded ones of all sets, from any place on; n counts the guards.
-struct page_run recent_take_guarded(size_t n);
+// Guarded runs are a few sizes, eight for each doubling, and each size has a set: a run that was freed waits
+// where the next request of about its size looks, and so keeps its guards. Of n pages, the next larger size.
+static inline unsigned recent_size_shift(size_t n) { return n <= 8 ? 0 : bits_highest(n - 1) - 3; }
+static inline size_t recent_guarded_size(size_t n) { return align_up(n, (size_t)1 << recent_size_shift(n)); }
+static inline struct recent_set *recent_of_size(size_t n)
+{
+    unsigned shift = recent_size_shift(n);
+    return &recent_sets[(8 * shift + (n >> shift)) % RECENT_SETS_MAX];
+}
 
 // Counts a give.
 static inline uint64_t recent_count(struct recent_set *self)

@@ -116,13 +116,26 @@ static NOINLINE void *take_with_canary(size_t align, size_t size)
     return likely(p != NULL) ? hardened_slot_mark(p, cls, size) : NULL;
 }
 
+// From the thread's cache, if it has one and there is something in it.
+static inline void *pop_with_canary(size_t align, size_t size)
+{
+    unsigned cls = hardened_slot_class(align, size);
+    void *p = bin_pop_ahead(&tcache_own->bins[cls], size_class_size(cls));
+    return likely(p != NULL) ? hardened_slot_mark(p, cls, size) : take_with_canary(align, size);
+}
+
 // `cls` serves where there are no canaries, which only the start of the heap decides.
 static NOINLINE void *take_slot(unsigned cls, size_t align, size_t size)
 {
+    if (has_canaries())
+        return pop_with_canary(align, size);
     return ensure_started() && unlikely(has_canaries()) ? take_with_canary(align, size) : take_class(cls);
 }
 
-void *alloc_small_slow(size_t size) { return take_slot(size_class_small[size], 1, size); }
+void *alloc_small_slow(size_t size)
+{
+    return has_canaries() ? pop_with_canary(1, size) : take_slot(size_class_small[size], 1, size);
+}
 
 static NOINLINE void *alloc_large(size_t size, bool *clean)
 {
@@ -178,13 +191,6 @@ static bool is_hardened_block(page_id page, const void *p)
     return page_entry(page) == PAGE_HARDENED && page_address(page) == p;
 }
 
-static _Noreturn void misused_slot(const char *call, const void *p, page_id page, unsigned cls)
-{
-    uintptr_t start = (uintptr_t)page_address(span_first_page(page));
-    size_t slot = size_class_slot(cls, (uintptr_t)p - start);
-    misuse_interior(call, p, (void *)(start + slot * size_class_size(cls)));
-}
-
 // The class of a block, 0 if it is large. Ends the process if p is no block.
 static inline __attribute__((always_inline)) unsigned checked_class(const char *call, const void *p,
                                                                     page_id page)
@@ -194,7 +200,7 @@ static inline __attribute__((always_inline)) unsigned checked_class(const char *
         if (!is_large(page, p) && !is_hardened_block(page, p))
             misused(call, p);
     } else if (unlikely(span_slot_of(cls, p, (uintptr_t)page_address(span_first_page(page))) == SIZE_MAX)) {
-        misused_slot(call, p, page, cls);
+        span_reject(call, p, page, cls);
     }
     return cls;
 }
@@ -206,25 +212,7 @@ static NOINLINE void free_hardened_block(page_id page, void *p)
     hardened_large_free(page);
 }
 
-// Without background_ensure: every free of a hardened heap comes by, those too that the C library makes while
-// it holds the lock that pthread_create wants.
-static NOINLINE void free_hardened_slot(page_id page, void *p, uint32_t entry)
-{
-    checked_class("free", p, page);
-    hardened_slot_free(p, entry);
-}
-
-static void retire_slot(page_id page, void *p) { hardened_slot_retire(p, checked_class("free", p, page)); }
-
-static NOINLINE void free_hardened(page_id page, void *p, uint32_t entry)
-{
-    if (has_canaries())
-        retire_slot(page, p);
-    else if (unlikely(!hardened_slot_free_quick(p, page, entry)))
-        free_hardened_slot(page, p, entry);
-}
-
-static inline void free_slow(page_id page, void *p, uint32_t entry)
+static inline __attribute__((always_inline)) void free_slow(page_id page, void *p, uint32_t entry)
 {
     if (likely(entry_is_small(entry)))
         tcache_overflow(p, entry);
@@ -235,20 +223,47 @@ static inline void free_slow(page_id page, void *p, uint32_t entry)
     look_at_limits();
 }
 
+static _Noreturn NOINLINE void misused_free(const void *p) { misused("free", p); }
+
+static NOINLINE void free_hardened_slowly(void *p)
+{
+    page_id page = page_of(p);
+    uint32_t entry = page_entry(page);
+    if (entry_is_small(entry))
+        hardened_slot_free(tcache_own, p, entry, size_class_size(checked_class("free", p, page)));
+    else if (page.n != NO_PAGE.n)
+        free_slow(page, p, entry);
+    else if (p != NULL)
+        misused_free(p);
+}
+
+// Without background_ensure: every free of a hardened heap comes
+// by, those too that the C library makes while it holds the lock that pthread_create wants.
+static NOINLINE void free_hardened(void *p)
+{
+    struct tcache *self = tcache_own;
+    uintptr_t page = ((uintptr_t)p - self->base) >> PAGE_SHIFT;
+    uint32_t entry = likely(page < self->hardened_pages) ? load_relaxed(&self->entries[page]) : 0;
+    unsigned cls = entry_class(entry);
+    if (likely(cls != 0)) {
+        page_id first = span_first_page((page_id){(uint32_t)page});
+        if (likely(span_slot_of(cls, p, (uintptr_t)page_address(first)) != SIZE_MAX)) {
+            hardened_slot_free(self, p, entry, size_class_size(cls));
+            return;
+        }
+    }
+    free_hardened_slowly(p);
+}
+
 void alloc_free_slow(void *p)
 {
     uintptr_t n = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
-    if (unlikely(n >= page_map.pages)) {
-        if (p != NULL)
-            misused("free", p);
-        return;
-    }
-    page_id page = {(uint32_t)n};
-    uint32_t entry = page_entry_known(page);
-    if (unlikely(is_hardened()) && entry_is_small(entry))
-        free_hardened(page, p, entry);
-    else
-        free_slow(page, p, entry);
+    if (unlikely(is_hardened()))
+        free_hardened(p);
+    else if (likely(n < page_map.pages))
+        free_slow((page_id){(uint32_t)n}, p, page_entry_known((page_id){(uint32_t)n}));
+    else if (p != NULL)
+        misused_free(p);
 }
 
 static NOINLINE size_t usable_size_slow(const void *p, const char *call)
@@ -539,8 +554,6 @@ size_t alloc_collect(void)
 {
     if (!heap_has_started())
         return 0;
-    if (has_canaries())
-        hardened_collect();
     tcache_press();
     tcache_flush();
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)

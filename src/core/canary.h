@@ -1,36 +1,139 @@
 // SPDX-License-Identifier: MIT
 // Canaries: the last word of each slot tells, to who knows the heap's secret, whether the slot is in use, and
-// with how many bytes; whatever runs over the end of a block breaks it. A slot's owner, except where a
-// comment says otherwise.
+// with how many bytes; whatever runs over the end of a block breaks it. A slot's owner.
 #ifndef TARN_CORE_CANARY_H
 #define TARN_CORE_CANARY_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "core/atomics.h"
+#include "core/bits.h"
+#include "core/harden.h"
+#include <string.h>
 
 #define CANARY_BYTES sizeof(uint64_t)
 
-//     block: size bytes │ pad: at least 0, at most CANARY_PAD are checked │ ... │ word
-// The word is  size << 40 | check, where the check is a keyed hash of address, size and state. It lies lowest
+//     block: size bytes │ pad: 0 or more, of which the first 16 and the last 8 are checked │ word
+// The word is  size << 40 | check, where the check is a keyed hash of address and size. It lies lowest
 // in memory, where an overrun comes first, and its lowest byte is never 0, as the end of a string is. Nothing
 // but messages depends on what the word holds once it was found to be whole.
-#define CANARY_PAD 32
+#define CANARY_PAD_WORD UINT64_C(0xc5c5c5c5c5c5c5c5)
+#define CANARY_SIZE_SHIFT 40
+#define CANARY_SIZE_FREED ((UINT64_C(1) << (64 - CANARY_SIZE_SHIFT)) - 1) // no slot is as large
 
 enum canary_state {
     CANARY_LIVE,   // in use, with a size
-    CANARY_FREED,  // freed, all else of the slot is zero
+    CANARY_FREED,  // freed, what is watched of the slot is zero
     CANARY_FRESH,  // a word of zeros: never used, or its memory has gone back to the kernel
     CANARY_BROKEN, // none of these
 };
 
-// Marks a slot of `slot` bytes as one that holds `size`; size + CANARY_BYTES <= slot.
-void canary_set_live(void *p, size_t slot, size_t size);
-// Clears it.
-void canary_set_freed(void *p, size_t slot);
-// *size is set for a live one.
+// What is wrong with a slot, or its size. *size is set for a live one.
 enum canary_state canary_look(const void *p, size_t slot, size_t *size);
-// True when the slot holds zeros before its word.
-bool canary_is_clear(const void *p, size_t slot);
+// Marks a slot of `slot` bytes as one that holds `size`; size + CANARY_BYTES <= slot. What the block holds
+// stays.
+void canary_set_size(void *p, size_t slot, size_t size);
+
+// Of an address; the word for each size follows from it.
+static inline uint64_t canary_hash(const void *p)
+{
+    return ((uintptr_t)p ^ harden.secrets[0]) * harden.secrets[1];
+}
+
+static inline uint64_t canary_word(uint64_t hash, uint64_t size)
+{
+    uint64_t check = (hash ^ size * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - CANARY_SIZE_SHIFT);
+    return size << CANARY_SIZE_SHIFT | check | 1;
+}
+
+// Relaxed: two threads that free one block at once meet here, and later in the span's bitmap.
+static inline atomic_u64 *canary_place(const void *p, size_t slot)
+{
+    return (atomic_u64 *)((uintptr_t)p + slot - CANARY_BYTES);
+}
+
+static inline uint64_t canary_load(const void *p, size_t at)
+{
+    uint64_t word;
+    memcpy(&word, (const char *)p + at, sizeof word);
+    return word;
+}
+
+static inline void canary_pad(void *p, size_t at)
+{
+    memcpy((char *)p + at, &(uint64_t){CANARY_PAD_WORD}, sizeof(uint64_t));
+}
+
+// The word before the canary, as far as it is no part of the block, and the two behind the block, which may
+// overlap with it.
+static inline bool canary_pad_stands(const void *p, size_t slot, size_t size)
+{
+    size_t last = slot - 2 * CANARY_BYTES;
+    uint64_t off = canary_load(p, last) ^ CANARY_PAD_WORD;
+    if (size > last)
+        return off >> 8 >> 8 * (size - last - 1) == 0;
+    return (off | (canary_load(p, size) ^ CANARY_PAD_WORD) |
+            (canary_load(p, min_size(size + 8, last)) ^ CANARY_PAD_WORD)) == 0;
+}
+
+// What the block holds is lost in part, and need not be kept: so the pad needs no exact start.
+static inline void canary_set_live(void *p, size_t slot, size_t size, uint64_t hash)
+{
+    size_t last = slot - 2 * CANARY_BYTES;
+    canary_pad(p, last);
+    if (size < last) {
+        canary_pad(p, size);
+        canary_pad(p, min_size(size + 8, last));
+    }
+    store_relaxed(canary_place(p, slot), canary_word(hash, size));
+}
+
+// True, and *size is set, when the slot is live and nothing ran over the block's end.
+static inline bool canary_is_live(const void *p, size_t slot, uint64_t hash, size_t *size)
+{
+    uint64_t word = load_relaxed(canary_place(p, slot));
+    *size = (size_t)(word >> CANARY_SIZE_SHIFT);
+    return likely(word == canary_word(hash, *size)) && likely(*size <= slot - CANARY_BYTES) &&
+           likely(canary_pad_stands(p, slot, *size));
+}
+
+typedef uint64_t canary_chunk __attribute__((vector_size(16), may_alias));
+
+#define CANARY_SHORT ((size_t)128)
+// Of a freed slot so much is cleared and looked at from its start on, and the sixteen bytes at its end: all
+// of most slots. To read the whole of large ones would cost more than what the program does with them.
+#define CANARY_WATCHED ((size_t)1024)
+
+// Slots are whole chunks at multiples of a chunk; those from the front and those from the back may meet.
+static inline void canary_set_freed(void *p, size_t slot, uint64_t hash)
+{
+    canary_chunk *front = p, *back = front + slot / sizeof *front, zero = {0};
+    if (slot > CANARY_SHORT)
+        memset(p, 0, min_size(slot, CANARY_WATCHED));
+    front[0] = back[-1] = zero;
+    if (slot > 2 * sizeof zero)
+        front[1] = back[-2] = zero;
+    if (slot > 4 * sizeof zero)
+        front[2] = front[3] = back[-3] = back[-4] = zero;
+    store_relaxed(canary_place(p, slot), canary_word(hash, CANARY_SIZE_FREED));
+}
+
+// True when what is watched of the slot holds zeros before its word.
+static inline bool canary_is_clear(const void *p, size_t slot)
+{
+    const canary_chunk *chunks = p, *last = chunks + slot / sizeof *chunks - 1;
+    const canary_chunk *end = chunks + min_size(slot / sizeof *chunks - 1, CANARY_WATCHED / sizeof *chunks);
+    canary_chunk any = {canary_load(last, 0)};
+    for (; end - chunks >= 4; chunks += 4)
+        any |= (chunks[0] | chunks[1]) | (chunks[2] | chunks[3]);
+    for (; chunks < end; chunks++)
+        any |= *chunks;
+    return (any[0] | any[1]) == 0;
+}
+
+// True when the slot is free, and nothing was written to it since.
+static inline bool canary_is_free(const void *p, size_t slot, uint64_t hash)
+{
+    uint64_t word = load_relaxed(canary_place(p, slot));
+    return (likely(word == canary_word(hash, CANARY_SIZE_FREED)) || word == 0) && canary_is_clear(p, slot);
+}
 
 #endif

@@ -463,8 +463,7 @@ static size_t checked_slot(const struct span *span, void *p)
 {
     size_t slot = span_slot_of(span->cls, p, span_start(span));
     if (unlikely(slot == SIZE_MAX))
-        misuse_interior("free", p,
-                        slot_address(span, size_class_slot(span->cls, (uintptr_t)p - span_start(span))));
+        span_reject("free", p, page_of(p), span->cls);
     return slot;
 }
 

@@ -12,6 +12,7 @@ void harden_init(void)
     if (level == load_relaxed(&harden.level))
         return; // the default, or a start that failed further on is tried again
     os_random(harden.secrets, sizeof harden.secrets);
+    harden.secrets[1] |= 1;
     store_relaxed(&harden.level, level);
     if (os_page_size() <= HARDEN_PAGE)
         os_seal(&harden, sizeof harden);

@@ -19,8 +19,8 @@ enum harden_level {
 // Alone on its page, which can be read only once harden_init has run at a level above 0.
 union harden {
     struct {
-        atomic_u32 level; // relaxed: whoever has a block has seen the start of the heap
-        uint64_t secrets[2];
+        atomic_u32 level;    // relaxed: whoever has a block has seen the start of the heap
+        uint64_t secrets[2]; // the second is odd
     };
     unsigned char page[HARDEN_PAGE];
 };

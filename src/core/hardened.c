@@ -3,14 +3,10 @@
 
 #include "buddy/page_heap.h"
 #include "core/bits.h"
-#include "core/canary.h"
-#include "core/central.h"
 #include "core/guard.h"
 #include "core/misuse.h"
 #include "core/page_map.h"
-#include "core/quarantine.h"
 #include "core/span.h"
-#include "tcache/tcache.h"
 #include <string.h>
 
 // --- Large blocks:  guard, pages, guard.  The block's page map entry is that of its first page behind the
@@ -58,9 +54,15 @@ static void *take_guarded(size_t pages, size_t align_pages, bool *clean)
 }
 
 // Under a limit on address space there are no guards.
-void *hardened_large_alloc(size_t size, size_t align, bool *clean)
+static size_t pages_of_block(size_t size)
 {
     size_t pages = max_size(1, pages_for(size));
+    return page_map_is_reserved() ? recent_guarded_size(pages) : pages;
+}
+
+void *hardened_large_alloc(size_t size, size_t align, bool *clean)
+{
+    size_t pages = pages_of_block(size);
     *clean = false;
     if (page_map_is_reserved())
         return take_guarded(pages, max_size(1, align >> PAGE_SHIFT), clean);
@@ -83,105 +85,134 @@ void hardened_large_free(page_id first)
 
 bool hardened_large_resize(page_id first, size_t size)
 {
-    return max_size(1, pages_for(size)) == load_relaxed(&span_at(first)->pages);
+    return pages_of_block(size) == load_relaxed(&span_at(first)->pages);
 }
 
 // --- Slots.
 
 typedef uint64_t sixteen __attribute__((vector_size(16), may_alias));
 
+#define SHORT ((size_t)128) // up to here stores in a row are quicker than a call
+
 // Slots are whole sixteens of bytes at multiples of sixteen; those from the front and those from the back may
 // meet.
-static inline void zero_slot(void *p, size_t size)
+static inline void zero_short(void *p, size_t size)
 {
-    size = min_size(size, HARDENED_SLOT_ZEROED);
     sixteen *front = p, *back = front + size / sizeof *front;
     front[0] = back[-1] = (sixteen){0};
     if (size <= 32)
         return;
     front[1] = back[-2] = (sixteen){0};
-    if (size <= 64)
-        return;
-    front[2] = front[3] = back[-3] = back[-4] = (sixteen){0};
-    if (size > 128)
-        memset(front + 4, 0, size - 128);
+    if (size > 64)
+        front[2] = front[3] = back[-3] = back[-4] = (sixteen){0};
 }
 
-static inline bool is_slot(unsigned cls, const void *p, page_id page)
-{
-    bool one_page = size_class_table[cls].pages == 1;
-    page_id first = one_page ? page : span_first_page(page);
-    return span_slot_of(cls, p, (uintptr_t)page_address(first)) != SIZE_MAX;
-}
-
-bool hardened_slot_free_quick(void *p, page_id page, uint32_t entry)
-{
-    struct tcache *self = tcache_self;
-    uint32_t field = entry - self->tag;
-    if (unlikely(!is_slot(entry_class(entry), p, page)))
-        return false;
-    zero_slot(p, size_class_size(entry_class(entry)));
-    return bin_push(field <= PAGE_CLASS_MASK ? bin_at(self, field) : bin_away(self, entry), p);
-}
-
-void hardened_slot_free(void *p, uint32_t entry)
+static NOINLINE void free_slowly(void *p, uint32_t entry)
 {
     struct span *span = span_of_page(page_of(p));
     if (span_slot_is_free(span, span_slot_of(entry_class(entry), p, span_start(span))))
         misuse_double_free(p);
-    zero_slot(p, size_class_size(entry_class(entry)));
     tcache_overflow(p, entry);
+}
+
+static inline bool push_quickly(struct tcache *self, void *p, uint32_t entry)
+{
+    uint32_t field = entry - self->tag;
+    return likely(
+        bin_push(likely(field <= PAGE_CLASS_MASK) ? bin_at(self, field) : bin_away(self, entry), p));
+}
+
+static inline void push(struct tcache *self, void *p, uint32_t entry)
+{
+    if (!push_quickly(self, p, entry))
+        free_slowly(p, entry);
+}
+
+static inline void zero_half(void *p)
+{
+    sixteen *chunks = p;
+    _Static_assert(HARDENED_SLOT_ZEROED == 2 * SHORT && SHORT == 8 * sizeof *chunks,
+                   "two halves may overlap");
+    chunks[0] = chunks[1] = chunks[2] = chunks[3] = (sixteen){0};
+    chunks[4] = chunks[5] = chunks[6] = chunks[7] = (sixteen){0};
+}
+
+// No call, and no instruction for strings, which takes longer to begin than all of this.
+static NOINLINE void free_long(struct tcache *self, void *p, uint32_t entry, size_t slot)
+{
+    zero_half(p);
+    zero_half((char *)p + min_size(slot, HARDENED_SLOT_ZEROED) - HARDENED_SLOT_ZEROED / 2);
+    push(self, p, entry);
+}
+
+static inline void free_zeroed(struct tcache *self, void *p, uint32_t entry, size_t slot)
+{
+    if (unlikely(slot > SHORT)) {
+        free_long(self, p, entry, slot);
+        return;
+    }
+    zero_short(p, slot);
+    push(self, p, entry);
 }
 
 // --- Slots with canaries:  fresh or freed -> live -> freed, quarantine -> the caches.
 
-unsigned hardened_slot_class(size_t align, size_t size)
+static _Noreturn NOINLINE void reject(const void *p, size_t slot)
 {
-    if (size > SIZE_CLASS_MAX - CANARY_BYTES)
-        return 0;
-    return align <= 16 ? size_class_of(size + CANARY_BYTES) : size_class_aligned(size + CANARY_BYTES, align);
+    size_t size;
+    if (canary_look(p, slot, &size) == CANARY_BROKEN)
+        misuse_overrun(p, slot);
+    misuse_double_free(p);
+}
+
+static NOINLINE void retire_slowly(void *p) { tcache_overflow(p, page_entry(page_of(p))); }
+
+// What leaves the quarantine goes to the cache.
+static inline void retire(struct tcache *self, void *p, size_t slot)
+{
+    struct quarantine *quarantine = load_relaxed(&self->quarantine);
+    void *left = unlikely(quarantine == NULL) ? p : quarantine_exchange(quarantine, p, slot);
+    if (left != NULL && !push_quickly(self, left, page_entry_known(page_of(left))))
+        retire_slowly(left);
+}
+
+static NOINLINE void free_with_canary(struct tcache *self, void *p, size_t slot)
+{
+    uint64_t hash = canary_hash(p);
+    size_t size;
+    if (unlikely(!canary_is_live(p, slot, hash, &size)))
+        reject(p, slot);
+    canary_set_freed(p, slot, hash);
+    retire(self, p, slot);
+}
+
+void hardened_slot_free(struct tcache *self, void *p, uint32_t entry, size_t slot)
+{
+    if (has_canaries())
+        free_with_canary(self, p, slot);
+    else
+        free_zeroed(self, p, entry, slot);
 }
 
 void *hardened_slot_mark(void *p, unsigned cls, size_t size)
 {
-    size_t slot = size_class_size(cls), before;
-    enum canary_state state = canary_look(p, slot, &before);
-    if (unlikely(state == CANARY_LIVE || state == CANARY_BROKEN || !canary_is_clear(p, slot)))
+    size_t slot = size_class_size(cls);
+    uint64_t hash = canary_hash(p);
+    if (unlikely(!canary_is_free(p, slot, hash)))
         misuse_written_after_free(p, slot);
-    canary_set_live(p, slot, size);
+    canary_set_live(p, slot, size, hash);
     return p;
 }
 
 size_t hardened_slot_size(const void *p, unsigned cls)
 {
-    size_t size;
-    switch (canary_look(p, size_class_size(cls), &size)) {
-    case CANARY_LIVE:
-        return size;
-    case CANARY_BROKEN:
-        misuse_overrun(p, size_class_size(cls));
-    default:
-        misuse_double_free(p);
-    }
+    size_t size, slot = size_class_size(cls);
+    if (unlikely(!canary_is_live(p, slot, canary_hash(p), &size)))
+        reject(p, slot);
+    return size;
 }
 
 void hardened_slot_resize(void *p, unsigned cls, size_t size)
 {
-    canary_set_live(p, size_class_size(cls), size);
-}
-
-void hardened_slot_retire(void *p, unsigned cls)
-{
-    hardened_slot_size(p, cls);
-    canary_set_freed(p, size_class_size(cls));
-    void *left = quarantine_exchange(p, cls);
-    if (left != NULL)
-        tcache_overflow(left, page_entry(page_of(left)));
-}
-
-void hardened_collect(void)
-{
-    size_t from = 0;
-    for (void *p; (p = quarantine_next(&from)) != NULL;)
-        central_give(entry_class(page_entry(page_of(p))), &p, 1);
+    canary_set_size(p, size_class_size(cls), size);
 }

@@ -4,10 +4,10 @@
 #ifndef TARN_CORE_HARDENED_H
 #define TARN_CORE_HARDENED_H
 
+#include "core/canary.h"
 #include "core/ids.h"
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "core/size_class.h"
+#include "tcache/tcache.h"
 
 // How much of a large block is zeroed when it is freed: all of it would cost more than the rest of its life.
 // What lies behind is zeroed by going back to the kernel, unless it is handed out before.
@@ -20,28 +20,29 @@ void hardened_large_free(page_id first);
 bool hardened_large_resize(page_id first, size_t size);
 
 // How much of a slot is zeroed when it is freed: whole small objects, and of larger ones what other objects'
-// addresses mostly lie in. More of it would be most of the cost of a free.
+// addresses mostly lie in. More of it would be most of the cost of a free. With canaries all of it is.
 #define HARDENED_SLOT_ZEROED ((size_t)256)
 
-// Where a slot starts at p and the thread's cache has room: clears it and puts it there. False, and nothing
-// is done but that what p points at may be zero, otherwise.
-bool hardened_slot_free_quick(void *p, page_id page, uint32_t entry);
-// `p` is a slot's start; `entry` is its page's.
-void hardened_slot_free(void *p, uint32_t entry);
+// A slot of `slot` bytes is freed; `self` is tcache_own, `entry` the page's. Ends the process if no block is
+// in it, as far as can be seen.
+void hardened_slot_free(struct tcache *self, void *p, uint32_t entry, size_t slot);
 
 // --- With canaries.
 
 // The class of a slot for so many bytes and their canary; 0 if there is none.
-unsigned hardened_slot_class(size_t align, size_t size);
+static inline unsigned hardened_slot_class(size_t align, size_t size)
+{
+    if (unlikely(size > SIZE_CLASS_MAX - CANARY_BYTES))
+        return 0;
+    return likely(align <= 16) ? size_class_of(size + CANARY_BYTES)
+                               : size_class_aligned(size + CANARY_BYTES, align);
+}
+
 // A slot of the class is handed out: nothing may have been written to it since it was freed.
 void *hardened_slot_mark(void *p, unsigned cls, size_t size);
 // How many bytes the block was made for. Ends the process if p is no live block, or was run over.
 size_t hardened_slot_size(const void *p, unsigned cls);
 // Changes that size where the block stands, in a slot that can hold it.
 void hardened_slot_resize(void *p, unsigned cls, size_t size);
-// Through the quarantine.
-void hardened_slot_retire(void *p, unsigned cls);
-// Empties the quarantine.
-void hardened_collect(void);
 
 #endif

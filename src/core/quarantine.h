@@ -1,20 +1,43 @@
 // SPDX-License-Identifier: MIT
-// The quarantine: freed slots wait here for any number of further frees before they can be handed out again.
-// Any thread; lock-free. A place holds a slot or nothing, so it is whole for the child of a fork.
+// A quarantine: a thread's freed slots wait here for any number of its further frees before they can be
+// handed out again. The owner thread only; counts may be read by anybody.
 #ifndef TARN_CORE_QUARANTINE_H
 #define TARN_CORE_QUARANTINE_H
 
+#include "core/atomics.h"
+#include "core/random.h"
 #include "core/size_class.h"
 
-// Bounds on memory: 4096 slots of up to 1 KiB, and 64 larger ones.
-#define QUARANTINE_SMALL 4096
-#define QUARANTINE_MEDIUM 64
+// Bounds on memory: so many slots of up to 1 KiB, and so many larger ones. Powers of two.
+#define QUARANTINE_SMALL_SHIFT 8
+#define QUARANTINE_MEDIUM_SHIFT 4
+#define QUARANTINE_SMALL ((size_t)1 << QUARANTINE_SMALL_SHIFT)
+#define QUARANTINE_MEDIUM ((size_t)1 << QUARANTINE_MEDIUM_SHIFT)
+#define QUARANTINE_PLACES (QUARANTINE_SMALL + QUARANTINE_MEDIUM)
 
-// Puts a free slot of the class in; returns the one that had to leave its place, chosen by chance, or NULL.
-void *quarantine_exchange(void *p, unsigned cls);
+// A place holds a slot or nothing, NULL, so it is whole for the child of a fork. Relaxed: others only count.
+struct quarantine {
+    uint64_t random; // decides which place is next
+    _Atomic(void *) places[QUARANTINE_PLACES];
+};
+
+// Seeds it; in the child of a fork too.
+void quarantine_seed(struct quarantine *self);
 // Takes any slot out; NULL when there is none. *from, 0 at first, is where the search goes on.
-void *quarantine_next(size_t *from);
+void *quarantine_next(struct quarantine *self, size_t *from);
 // Adds the number of slots that wait to their classes' counts.
-void quarantine_count(uint64_t counts[SIZE_CLASS_COUNT]);
+void quarantine_count_shared(struct quarantine *self, uint64_t counts[SIZE_CLASS_COUNT]);
+
+// Puts a free slot of that size in; returns the one that had to leave its place, chosen by chance, or NULL.
+static inline void *quarantine_exchange(struct quarantine *self, void *p, size_t size)
+{
+    uint64_t random = random_step(&self->random);
+    size_t place = likely(size <= SIZE_CLASS_SMALL_MAX)
+                       ? random >> (64 - QUARANTINE_SMALL_SHIFT)
+                       : QUARANTINE_SMALL + (random >> (64 - QUARANTINE_MEDIUM_SHIFT));
+    void *left = load_relaxed(&self->places[place]);
+    store_relaxed(&self->places[place], p);
+    return left;
+}
 
 #endif

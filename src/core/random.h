@@ -7,6 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// One step of a generator whose state is the caller's: its highest bits are the ones to use.
+static inline uint64_t random_step(uint64_t *state)
+{
+    return *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); // Knuth's MMIX
+}
+
 uint64_t random_bits(void);
 // A number in [0, n); n < 2^32.
 size_t random_below(size_t n);

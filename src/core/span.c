@@ -5,6 +5,7 @@
 #include "buddy/zone.h"
 #include "core/bits.h"
 #include "core/harden.h"
+#include "core/misuse.h"
 #include "core/os.h"
 #include "core/page_map.h"
 #include "core/random.h"
@@ -47,6 +48,13 @@ struct span_step span_step_release(span_state before, int64_t slots)
     if (free <= 0)
         return (struct span_step){span_state_make(SPAN_FULL, free), SPAN_NOTHING};
     return (struct span_step){span_state_make(SPAN_LISTED, free), SPAN_LIST};
+}
+
+void span_reject(const char *call, const void *p, page_id page, unsigned cls)
+{
+    uintptr_t start = (uintptr_t)page_address(span_first_page(page));
+    size_t slot = size_class_slot(cls, (uintptr_t)p - start);
+    misuse_interior(call, p, (void *)(start + slot * size_class_size(cls)));
 }
 
 void span_set_home(struct span *self, uint32_t home)

@@ -134,6 +134,10 @@ static inline size_t span_slot_of(unsigned cls, const void *p, uintptr_t start)
     return slot * info->size == offset && slot < info->slots ? slot : SIZE_MAX;
 }
 
+// Ends the process: p is no slot's start, but lies on a page of a span of the class. `call` is what it was
+// passed to.
+_Noreturn void span_reject(const char *call, const void *p, page_id page, unsigned cls);
+
 static inline uintptr_t span_start(const struct span *self) { return (uintptr_t)page_address(self->first); }
 // Checks the state against the bits; no other thread uses the span.
 bool span_validate(struct span *self);

@@ -16,7 +16,6 @@
 #include "core/options.h"
 #include "core/os.h"
 #include "core/page_map.h"
-#include "core/quarantine.h"
 #include "core/resident.h"
 #include "tcache/tcache.h"
 #include <string.h>
@@ -111,8 +110,6 @@ static void count_layers(struct stats *stats)
 {
     struct tcache_counts caches;
     tcache_counts_shared(&caches);
-    if (has_canaries())
-        quarantine_count(caches.objects);
     count_blocks(stats);
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         count_class(stats, cls, &caches);
@@ -171,8 +168,6 @@ bool survey_validate(void)
 // only, and each page that they write to is a copy.
 static void check_what_is_cached(void)
 {
-    if (has_canaries())
-        hardened_collect();
     tcache_retire();
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         central_trim(cls, true);

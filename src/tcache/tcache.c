@@ -5,6 +5,7 @@
 #include "core/central.h"
 #include "core/decay.h"
 #include "core/harden.h"
+#include "core/meta.h"
 #include "core/options.h"
 #include "core/os.h"
 #include "tcache/registry.h"
@@ -34,13 +35,11 @@
 struct tcache tcache_none = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
 struct tcache tcache_gone = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
 _Thread_local struct tcache *tcache_self = &tcache_none;
-// The same, but where canaries are wanted the fast paths find no cache at all, and each call comes to its
-// slow half.
-static _Thread_local struct tcache *own = &tcache_none;
+_Thread_local struct tcache *tcache_own = &tcache_none;
 
 static void become(struct tcache *cache)
 {
-    own = cache;
+    tcache_own = cache;
     if (harden_level() < HARDEN_CANARIES)
         tcache_self = cache;
 }
@@ -220,9 +219,18 @@ static void flush_class(struct tcache *self, unsigned cls, enum flush_to to)
     refund(self, cls);
 }
 
+static void flush_quarantine(struct tcache *self)
+{
+    struct quarantine *quarantine = load_relaxed(&self->quarantine);
+    size_t from = 0;
+    for (void *p; quarantine != NULL && (p = quarantine_next(quarantine, &from)) != NULL;)
+        central_give(entry_class(page_entry(page_of(p))), &p, 1);
+}
+
 // A class without capacity holds nothing.
 static void flush_classes(struct tcache *self, enum flush_to to)
 {
+    flush_quarantine(self);
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         if (self->capacity[cls] != 0)
             flush_class(self, cls, to);
@@ -356,7 +364,7 @@ static bool extend(struct tcache *self, struct bin *bin, unsigned cls)
 static bool is_orphan(const struct tcache *cache)
 {
     return load_acquire(&cache->state) == TCACHE_LIVE &&
-           load_relaxed(&cache->generation) != registry_generation() && cache != own;
+           load_relaxed(&cache->generation) != registry_generation() && cache != tcache_own;
 }
 
 // A cache whose owner vanished inside a slow path may be half-changed: its objects stay out of reach.
@@ -386,11 +394,21 @@ static void set_up(struct tcache *self)
 {
     self->base = page_map.base;
     self->pages = is_hardened() ? 0 : page_map.pages; // 0: every free takes its slow half
+    self->hardened_pages = is_hardened() ? page_map.pages : 0;
     self->entries = page_map.entries;
     for (size_t size = 0; size <= SIZE_CLASS_SMALL_MAX; size++) {
         unsigned cls = size_class_small[size];
         self->class_field[size] = (uint8_t)(capacity_limit[cls] == 0 ? 0 : cls << PAGE_CLASS_SHIFT);
     }
+}
+
+// Without memory for it freed slots do not wait.
+static void add_quarantine(struct tcache *self)
+{
+    struct quarantine *quarantine = meta_alloc(sizeof *quarantine, CACHE_LINE);
+    if (quarantine != NULL)
+        quarantine_seed(quarantine);
+    store_release(&self->quarantine, quarantine); // pairs with count_cache
 }
 
 static NOINLINE struct tcache *start(void)
@@ -401,6 +419,8 @@ static NOINLINE struct tcache *start(void)
     if (self->entries == NULL) // else another thread had it before
         set_up(self);
     self->epoch = load_relaxed(&epoch);
+    if (has_canaries() && load_relaxed(&self->quarantine) == NULL)
+        add_quarantine(self);
     become(self); // before pthread_setspecific, which may allocate
     decay_want_keeper();
     if (exit_key_works)
@@ -411,7 +431,7 @@ static NOINLINE struct tcache *start(void)
 // The calling thread's own cache; NULL when it has none (any more).
 static inline struct tcache *enter(void)
 {
-    struct tcache *self = own;
+    struct tcache *self = tcache_own;
     if (unlikely(self == &tcache_none) && (self = start()) == NULL)
         return NULL;
     if (unlikely(self == &tcache_gone))
@@ -425,7 +445,7 @@ static void leave(struct tcache *self) { store_release(&self->in_slow_path, 0); 
 
 static void flush_own(enum flush_to to)
 {
-    struct tcache *self = own == &tcache_none ? NULL : enter();
+    struct tcache *self = tcache_own == &tcache_none ? NULL : enter();
     if (self == NULL)
         return;
     flush_all(self, to);
@@ -436,7 +456,7 @@ void tcache_flush(void) { flush_own(FLUSH_TO_SPANS); }
 
 static void retire(enum flush_to to)
 {
-    struct tcache *self = own;
+    struct tcache *self = tcache_own;
     if (self == &tcache_none || self == &tcache_gone)
         return;
     flush_own(to);
@@ -448,15 +468,17 @@ void tcache_retire(void) { retire(FLUSH_TO_SPANS); }
 
 static void thread_exits(void *cache)
 {
-    if (cache == own)
+    if (cache == tcache_own)
         retire(FLUSH_TO_POOL);
 }
 
 void tcache_after_fork(void)
 {
     registry_after_fork();
-    if (own != &tcache_none && own != &tcache_gone)
-        store_relaxed(&own->generation, registry_generation());
+    if (tcache_own != &tcache_none && tcache_own != &tcache_gone)
+        store_relaxed(&tcache_own->generation, registry_generation());
+    if (load_relaxed(&tcache_own->quarantine) != NULL)
+        quarantine_seed(load_relaxed(&tcache_own->quarantine));
     store_relaxed(&orphans, 1);
 }
 
@@ -681,6 +703,9 @@ static void count_cache(struct tcache_counts *counts, struct tcache *cache)
     counts->caches++;
     counts->live += load_relaxed(&cache->state) == TCACHE_LIVE;
     counts->flushes += load_relaxed(&cache->flushes);
+    struct quarantine *quarantine = load_acquire(&cache->quarantine); // pairs with add_quarantine
+    if (quarantine != NULL)
+        quarantine_count_shared(quarantine, counts->objects);
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
         counts->objects[cls] += count_bin(&cache->bins[cls]) + count_bin(&cache->away[cls]);
         counts->refills[cls] += load_relaxed(&cache->refills[cls]);
@@ -715,7 +740,7 @@ static bool class_validate(struct tcache *self, unsigned cls)
 
 bool tcache_validate(void)
 {
-    struct tcache *self = own;
+    struct tcache *self = tcache_own;
     uint64_t charged = 0;
     if (self == &tcache_none || self == &tcache_gone)
         return true;

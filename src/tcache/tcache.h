@@ -7,6 +7,7 @@
 #include "core/batch.h"
 #include "core/bits.h"
 #include "core/page_map.h"
+#include "core/quarantine.h"
 #include "core/size_class.h"
 #include "core/span.h"
 #include <ck_stack.h>
@@ -65,10 +66,13 @@ struct tcache {
     uint64_t charged;                  // bytes of the common bound that this cache's capacities take
     atomic_u32 refills[SIZE_CLASS_COUNT]; // relaxed statistics, written by the owner
     atomic_u64 flushes;
-    atomic_u32 in_slow_path;    // for the child of a fork: the cache may be half-changed
-    atomic_u32 state;           // enum tcache_state
-    struct tcache *next_unused; // guarded by the registry's lock
-    ck_stack_entry_t link;      // in the registry, for ever
+    atomic_u32 in_slow_path;                 // for the child of a fork: the cache may be half-changed
+    atomic_u32 state;                        // enum tcache_state
+    struct tcache *next_unused;              // guarded by the registry's lock
+    ck_stack_entry_t link;                   // in the registry, for ever
+    size_t hardened_pages;                   // `pages` where the heap is hardened, else 0
+    _Atomic(struct quarantine *) quarantine; // NULL, or where canaries are wanted the thread's; never changes
+                                             // then
 };
 
 _Static_assert(offsetof(struct tcache, away) == offsetof(struct tcache, bins) + 8 * (size_t)AWAY_FIELD,
@@ -79,6 +83,9 @@ _Static_assert(offsetof(struct tcache, away) == offsetof(struct tcache, bins) + 
 extern _Thread_local struct tcache *tcache_self __attribute__((visibility("hidden")));
 extern struct tcache tcache_none __attribute__((visibility("hidden"))); // before a thread's first call
 extern struct tcache tcache_gone __attribute__((visibility("hidden"))); // after its cache was flushed at exit
+// The same, but where canaries are wanted `tcache_self` stays at tcache_none, so that the fast paths find no
+// cache and each call comes to its slow half.
+extern _Thread_local struct tcache *tcache_own __attribute__((visibility("hidden")));
 
 static inline struct bin *bin_at(struct tcache *self, uint32_t class_field)
 {
@@ -95,6 +102,18 @@ static inline void *bin_pop(struct bin *bin)
     void *p = *top;
     if (p == NULL)
         __builtin_unreachable(); // so that the caller's test for NULL is the test above
+    return p;
+}
+
+// The same for whoever reads the object: the next one is on its way into the processor's cache then.
+static inline void *bin_pop_ahead(struct bin *bin, size_t size)
+{
+    void *p = bin_pop(bin);
+    if (likely(p != NULL)) {
+        uintptr_t next = (uintptr_t)load_own(&bin->top)[0]; // anything, where that was the last
+        __builtin_prefetch((void *)next);
+        __builtin_prefetch((void *)(next + size - 1));
+    }
     return p;
 }
 

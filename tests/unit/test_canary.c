@@ -4,6 +4,7 @@
 #include "../support/fill.h"
 #include "core/harden.h"
 #include "core/options.h"
+#include "core/size_class.h"
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -18,6 +19,8 @@ static void start(void)
 
 TestSuite(canary, .init = start);
 
+static void set_live(void *p, size_t size) { canary_set_live(p, SLOT, size, canary_hash(p)); }
+static void set_freed(void) { canary_set_freed(slot, SLOT, canary_hash(slot)); }
 static enum canary_state look(size_t *size) { return canary_look(slot, SLOT, size); }
 
 Test(canary, a_slot_is_fresh_live_and_freed_in_turn)
@@ -25,37 +28,73 @@ Test(canary, a_slot_is_fresh_live_and_freed_in_turn)
     size_t size;
     cr_assert_eq(look(&size), CANARY_FRESH);
     for (size_t wanted = 0; wanted <= SLOT - CANARY_BYTES; wanted++) {
-        canary_set_live(slot, SLOT, wanted);
+        set_live(slot, wanted);
         memset(slot, 255, wanted);
         cr_assert_eq(look(&size), CANARY_LIVE);
         cr_assert_eq(size, wanted);
-        canary_set_freed(slot, SLOT);
+        set_freed();
         cr_assert_eq(look(&size), CANARY_FREED);
-        cr_assert(canary_is_clear(slot, SLOT));
+        cr_assert(canary_is_free(slot, SLOT, canary_hash(slot)));
         cr_assert(fill_is_zero(slot, SLOT - CANARY_BYTES));
     }
 }
 
-// Each byte behind the block that is looked at, with each value that is not there already.
+// Each byte behind the block that is looked at, with each value that is not there already. The canary is set
+// both ways.
 Test(canary, every_byte_of_pad_and_word_counts)
 {
     size_t size;
-    for (size_t wanted = SLOT - CANARY_BYTES - CANARY_PAD; wanted <= SLOT - CANARY_BYTES; wanted += 3)
+    for (size_t wanted = SLOT - CANARY_BYTES - 30; wanted <= SLOT - CANARY_BYTES; wanted++)
         for (size_t at = wanted; at < SLOT; at++)
             for (int value = 0; value < 256; value++) {
-                canary_set_live(slot, SLOT, wanted);
+                if (at >= wanted + 16 && at < SLOT - 2 * CANARY_BYTES)
+                    continue;
+                if (value % 2 == 0)
+                    canary_set_size(slot, SLOT, wanted);
+                else
+                    set_live(slot, wanted);
+                cr_assert(look(&size) == CANARY_LIVE && size == wanted);
                 unsigned char before = slot[at];
                 slot[at] = (unsigned char)value;
                 cr_assert(value == before || look(&size) == CANARY_BROKEN, "%zu %zu %d", wanted, at, value);
             }
 }
 
+Test(canary, a_new_size_leaves_the_block_as_it_is)
+{
+    for (size_t size = 0; size <= SLOT - CANARY_BYTES; size++) {
+        set_live(slot, SLOT - CANARY_BYTES);
+        memset(slot, 1, SLOT - CANARY_BYTES);
+        canary_set_size(slot, SLOT, size);
+        for (size_t i = 0; i < size; i++)
+            cr_assert_eq(slot[i], 1);
+    }
+}
+
 Test(canary, the_end_of_a_string_breaks_it)
 {
     for (int i = 0; i < 64; i++) {
         unsigned char slots[64 * SLOT];
-        canary_set_live(slots + (size_t)i * SLOT, SLOT, SLOT - CANARY_BYTES);
+        set_live(slots + (size_t)i * SLOT, SLOT - CANARY_BYTES);
         cr_assert_neq(slots[(size_t)i * SLOT + SLOT - CANARY_BYTES], 0);
+    }
+}
+
+Test(canary, a_slot_of_every_class_is_looked_at_as_far_as_it_is_watched)
+{
+    static _Alignas(16) unsigned char any[SIZE_CLASS_MAX];
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
+        size_t size = size_class_size(cls), hash = canary_hash(any);
+        memset(any, 1, size);
+        canary_set_freed(any, size, hash);
+        cr_assert(fill_is_zero(any, min_size(size - CANARY_BYTES, CANARY_WATCHED)));
+        cr_assert(canary_is_free(any, size, hash), "%zu", size);
+        for (size_t at = 0; at < size - CANARY_BYTES; at += 1 + size / 1000) {
+            bool watched = at < CANARY_WATCHED || at >= size - 16;
+            any[at] = 1;
+            cr_assert_eq(canary_is_free(any, size, hash), !watched, "%zu %zu", size, at);
+            any[at] = 0;
+        }
     }
 }
 
@@ -63,7 +102,7 @@ Test(canary, another_slots_word_is_no_canary)
 {
     unsigned char other[SLOT];
     size_t size;
-    canary_set_live(slot, SLOT, 50);
+    set_live(slot, 50);
     memcpy(other, slot, SLOT);
     cr_assert_eq(canary_look(other, SLOT, &size), CANARY_BROKEN);
 }
@@ -71,7 +110,8 @@ Test(canary, another_slots_word_is_no_canary)
 Test(canary, a_clear_slot_has_no_byte_set)
 {
     for (size_t at = 0; at < SLOT - CANARY_BYTES; at++) {
-        canary_set_freed(slot, SLOT);
+        set_freed();
+        cr_assert(canary_is_clear(slot, SLOT));
         slot[at] = 1;
         cr_assert_not(canary_is_clear(slot, SLOT), "%zu", at);
     }
