@@ -432,25 +432,31 @@ static void release_free_zones(void)
     zone_table_decommit();
 }
 
-static size_t purge_phase(uint32_t phase, bool all);
+static size_t purge_phase(uint32_t phase, enum zone_purge which);
+
+static void relieve_of(enum zone_purge which, uint64_t bound, uint64_t bytes)
+{
+    uint32_t from = fetch_add_relaxed(&heap.relieved, 1);
+    for (uint32_t i = 0; i < DECAY_PHASES && limit_charged() + bytes > bound; i++)
+        purge_phase((from + i) % DECAY_PHASES, which);
+}
 
 // Gives free pages' memory back part by part until `bytes` fit below the bound or none is left. Recent blocks
-// first become free pages.
+// first become free pages, and huge pages that are partly in use are broken last.
 static void relieve(uint64_t bound, uint64_t bytes)
 {
     give_recent();
-    uint32_t from = fetch_add_relaxed(&heap.relieved, 1);
-    for (uint32_t i = 0; i < DECAY_PHASES && limit_charged() + bytes > bound; i++)
-        purge_phase((from + i) % DECAY_PHASES, true);
+    relieve_of(PURGE_UNBROKEN, bound, bytes);
+    relieve_of(PURGE_ALL, bound, bytes);
 }
 
 void page_heap_relieve(uint64_t bound) { relieve(bound, 0); }
 
 // Threads reserve before they take, so together they cannot pass the limit. What turns out to hold memory
 // already was charged before, and is given up by settle.
-static bool reserve(size_t n)
+bool page_heap_reserve(uint64_t bytes)
 {
-    uint64_t bytes = (uint64_t)n * PAGE_SIZE, hard = limit_bound(LIMIT_HARD);
+    uint64_t hard = limit_bound(LIMIT_HARD);
     if (likely(limit_reserve(bytes)))
         return true;
     if (bytes <= hard)
@@ -460,6 +466,8 @@ static bool reserve(size_t n)
         limit_note_refusal();
     return reserved;
 }
+
+static bool reserve(size_t n) { return page_heap_reserve((uint64_t)n * PAGE_SIZE); }
 
 // `fresh` pages more may be resident than before; `reserved` are charged.
 static void settle(size_t reserved, size_t fresh)
@@ -681,11 +689,11 @@ static size_t purge_unit(void) { return max_size(1, os_page_size() >> PAGE_SHIFT
 
 _Static_assert(PHASE_PAGES % 64 == 0, "zone_age takes whole words");
 
-static bool take_purgeable_locked(struct stripe *self, struct zone *zone, size_t from, size_t end, bool all,
-                                  size_t *first, size_t *n, uint32_t *broken)
+static bool take_purgeable_locked(struct stripe *self, struct zone *zone, size_t from, size_t end,
+                                  enum zone_purge which, size_t *first, size_t *n, uint32_t *broken)
 {
     bool clean;
-    if (!zone_find_purgeable(zone, from, end, purge_unit(), all, first, n))
+    if (!zone_find_purgeable(zone, from, end, purge_unit(), which, first, n))
         return false;
     zone_take_at(zone, *first, *n, &clean);
     *broken = zone_break_huge(zone, *first, *n);
@@ -696,13 +704,13 @@ static bool take_purgeable_locked(struct stripe *self, struct zone *zone, size_t
 }
 
 // The pages count as used while the kernel works on them, so the lock is free meanwhile.
-static size_t purge_zone(struct stripe *self, struct zone *zone, size_t from, bool all)
+static size_t purge_zone(struct stripe *self, struct zone *zone, size_t from, enum zone_purge which)
 {
     size_t purged = 0, first = from, n = 0;
     uint32_t broken = 0;
     lock_take(&self->lock);
     while (load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes) &&
-           take_purgeable_locked(self, zone, first, from + PHASE_PAGES, all, &first, &n, &broken)) {
+           take_purgeable_locked(self, zone, first, from + PHASE_PAGES, which, &first, &n, &broken)) {
         stripe_leave(self);
         advise_ranges(zone, broken, false);
         page_id page = {zone_first_page(zone->id).n + (uint32_t)first};
@@ -721,14 +729,14 @@ static size_t purge_zone(struct stripe *self, struct zone *zone, size_t from, bo
     return purged;
 }
 
-static size_t purge_stripes(uint32_t phase, bool all)
+static size_t purge_stripes(uint32_t phase, enum zone_purge which)
 {
     size_t purged = 0;
     for (size_t i = 0; i < zone_table_end(); i++) {
         struct zone *zone = zone_at((zone_id){(uint32_t)i});
         uint32_t stripe = zone == NULL ? NO_STRIPE : load_relaxed(&zone->stripe);
         if (stripe != NO_STRIPE && !lock_is_mine(&heap.stripes[stripe].lock))
-            purged += purge_zone(&heap.stripes[stripe], zone, phase * PHASE_PAGES, all);
+            purged += purge_zone(&heap.stripes[stripe], zone, phase * PHASE_PAGES, which);
     }
     return purged;
 }
@@ -740,32 +748,32 @@ static size_t purge_part(uint32_t part)
     uint32_t stripe = zone == NULL ? NO_STRIPE : load_relaxed(&zone->stripe);
     if (stripe == NO_STRIPE || lock_is_mine(&heap.stripes[stripe].lock))
         return 0;
-    return purge_zone(&heap.stripes[stripe], zone, part % DECAY_PHASES * PHASE_PAGES, true);
+    return purge_zone(&heap.stripes[stripe], zone, part % DECAY_PHASES * PHASE_PAGES, PURGE_ALL);
 }
 
 // A phase's share: each eighth zone among the free ones, an eighth of each of the others.
-static size_t purge_phase(uint32_t phase, bool all)
+static size_t purge_phase(uint32_t phase, enum zone_purge which)
 {
     uint64_t calls = 0;
-    size_t from_zones = zone_table_purge(phase, DECAY_PHASES, all, &calls);
+    size_t from_zones = zone_table_purge(phase, DECAY_PHASES, which != PURGE_AGED, &calls);
     fetch_add_relaxed(&heap.purged_zones, from_zones);
     fetch_add_relaxed(&heap.purge_calls, calls);
-    return from_zones + purge_stripes(phase, all);
+    return from_zones + purge_stripes(phase, which);
 }
 
-static size_t purge(uint32_t first_phase, uint32_t n, bool all)
+static size_t purge(uint32_t first_phase, uint32_t n, enum zone_purge which)
 {
     size_t purged = 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t phase = (first_phase + i) % DECAY_PHASES;
         if (phase == 0)
             give_recent();
-        purged += purge_phase(phase, all);
+        purged += purge_phase(phase, which);
     }
     return purged;
 }
 
-size_t page_heap_purge(void) { return purge(0, DECAY_PHASES, true) * PAGE_SIZE; }
+size_t page_heap_purge(void) { return purge(0, DECAY_PHASES, PURGE_ALL) * PAGE_SIZE; }
 
 static void relieve_soft(void)
 {
@@ -784,7 +792,7 @@ void page_heap_decay(void)
     }
     struct decay_phases due = decay_clock_take(&heap.clock);
     if (due.n != 0)
-        purge(due.first, due.n, false);
+        purge(due.first, due.n, PURGE_AGED);
 }
 
 bool page_heap_is_settled(void) { return page_heap_counts().dirty_pages == 0; }
@@ -854,7 +862,7 @@ static uint64_t count_resident_bytes(void)
         const struct zone *zone = zone_at((zone_id){(uint32_t)i});
         pages += zone == NULL ? 0 : zone->used_pages + zone->dirty_pages;
     }
-    return pages * PAGE_SIZE + meta_bytes();
+    return pages * PAGE_SIZE + meta_bytes() - load_relaxed(&limits.rested);
 }
 
 // In the child of a fork the forking thread may stand between a step and its charge.

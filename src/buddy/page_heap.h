@@ -48,6 +48,8 @@ void page_heap_break_huge(page_id first, size_t n);
 void page_heap_decay(void);
 // True when no free page holds memory: nothing is left to decay.
 bool page_heap_is_settled(void);
+// Charges the bytes (limit.h), for which free memory goes back if it has to; false at the hard limit.
+bool page_heap_reserve(uint64_t bytes);
 // Gives free memory back, a part at a time, until no more than `bound` bytes are charged (limit.h).
 void page_heap_relieve(uint64_t bound);
 // Gives back all free memory now; returns the number of bytes.

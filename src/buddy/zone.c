@@ -41,15 +41,22 @@ uint32_t zone_choose_huge(struct zone *self, uint32_t ranges, bool huge)
     return changed;
 }
 
-uint32_t zone_break_huge(struct zone *self, size_t first, size_t n)
+// The huge ranges of which giving these pages back would leave a part.
+static uint32_t ranges_broken(const struct zone *self, size_t first, size_t n)
 {
-    uint32_t before = load_relaxed(&self->huge), broken = before & zone_ranges(first, n);
+    uint32_t broken = load_relaxed(&self->huge) & zone_ranges(first, n);
     for (uint32_t left = broken; left != 0; left &= left - 1) {
         size_t start = bits_lowest(left) * HUGE_PAGES;
         if (first <= start && start + HUGE_PAGES <= first + n)
             broken &= ~(left & -left);
     }
-    store_relaxed(&self->huge, before & ~broken);
+    return broken;
+}
+
+uint32_t zone_break_huge(struct zone *self, size_t first, size_t n)
+{
+    uint32_t broken = ranges_broken(self, first, n);
+    store_relaxed(&self->huge, load_relaxed(&self->huge) & ~broken);
     return broken;
 }
 
@@ -95,9 +102,10 @@ void zone_give(struct zone *self, size_t first, size_t n, bool dirty)
     buddy_give(&self->buddy, first, n);
 }
 
-static bool next_run(const struct zone *self, size_t from, size_t last, bool all, size_t *first, size_t *end)
+static bool next_run(const struct zone *self, size_t from, size_t last, enum zone_purge which, size_t *first,
+                     size_t *end)
 {
-    size_t hit = bits_find_set(all ? self->dirty : self->aged, from, last);
+    size_t hit = bits_find_set(which == PURGE_AGED ? self->aged : self->dirty, from, last);
     if (hit >= last)
         return false;
     *end = bits_find_clear(self->dirty, hit, ZONE_PAGES);
@@ -107,14 +115,15 @@ static bool next_run(const struct zone *self, size_t from, size_t last, bool all
     return true;
 }
 
-bool zone_find_purgeable(const struct zone *self, size_t from, size_t end, size_t unit, bool all,
+bool zone_find_purgeable(const struct zone *self, size_t from, size_t end, size_t unit, enum zone_purge which,
                          size_t *first, size_t *n)
 {
     size_t run_start, run_end;
-    while (from < end && next_run(self, from, end, all, &run_start, &run_end)) {
+    while (from < end && next_run(self, from, end, which, &run_start, &run_end)) {
         *first = align_up(run_start, unit);
         *n = align_down(run_end, unit) - *first;
-        if (align_down(run_end, unit) > *first)
+        if (align_down(run_end, unit) > *first &&
+            (which != PURGE_UNBROKEN || ranges_broken(self, *first, *n) == 0))
             return true;
         from = run_end;
     }

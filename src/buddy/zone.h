@@ -43,10 +43,13 @@ size_t zone_take(struct zone *self, size_t n, size_t align, bool *clean);
 bool zone_take_at(struct zone *self, size_t first, size_t n, bool *clean);
 // Gives pages back; `dirty` when they may hold data.
 void zone_give(struct zone *self, size_t first, size_t n, bool dirty);
-// The next run of free pages that holds an aged page (any dirty page when `all`) of [from, end): the run is
-// widened over dirty neighbours, those behind the end too, so that one call to the kernel returns as much as
-// possible. False when there is none. It starts and ends at multiples of `unit` pages.
-bool zone_find_purgeable(const struct zone *self, size_t from, size_t end, size_t unit, bool all,
+// Which free pages go back: those with an aged one among them; all dirty ones; or those of them for which no
+// huge page is broken that is partly in use.
+enum zone_purge { PURGE_AGED, PURGE_UNBROKEN, PURGE_ALL };
+// The next such run of free pages in [from, end): it is widened over dirty neighbours, those behind the end
+// too, so that one call to the kernel returns as much as possible. False when there is none. It starts and
+// ends at multiples of `unit` pages.
+bool zone_find_purgeable(const struct zone *self, size_t from, size_t end, size_t unit, enum zone_purge which,
                          size_t *first, size_t *n);
 // Every dirty page of the n from `first` on is aged from now on; both are multiples of 64.
 void zone_age(struct zone *self, size_t first, size_t n);

@@ -6,6 +6,7 @@
 #include "core/decay.h"
 #include "core/guard.h"
 #include "core/harden.h"
+#include "core/limit.h"
 #include "core/misuse.h"
 #include "core/page_map.h"
 #include <string.h>
@@ -215,6 +216,10 @@ static page_id guard_of(const struct span *span)
 
 static void retire(struct central *self, struct span *span)
 {
+    if (span->rested != 0) { // its pages count as if all of them held memory
+        limit_charge(span->rested);
+        limit_wake(span->rested);
+    }
     fetch_add_relaxed(&self->spans_retired, 1);
     page_map_set(span->first, load_relaxed(&span->pages), 0);
     // A guard that the kernel does not take down stays, out of use.
@@ -306,6 +311,28 @@ static struct span *hold_any(unsigned cls, uint32_t home, enum central_reach rea
     return make_span(self, cls, home);
 }
 
+// Slots are about to be taken from a span of which some lie with the kernel.
+static bool wake(struct span *span)
+{
+    if (likely(span->rested == 0))
+        return true;
+    if (!page_heap_reserve(span->rested))
+        return false;
+    limit_wake(span->rested);
+    span->rested = 0;
+    return true;
+}
+
+// A held span in which nothing lies with the kernel.
+static struct span *hold_awake(unsigned cls, uint32_t home, enum central_reach reach)
+{
+    struct span *span = hold_any(cls, home, reach);
+    if (span == NULL || wake(span))
+        return span;
+    central_release(span);
+    return NULL;
+}
+
 // A span that is listed or kept has a count above zero, and its bits are never behind its count: something is
 // taken.
 size_t central_take(unsigned cls, void **out, size_t n, uint32_t home, enum central_reach reach,
@@ -313,7 +340,7 @@ size_t central_take(unsigned cls, void **out, size_t n, uint32_t home, enum cent
 {
     struct span *span = held != NULL ? *held : NULL;
     if (span == NULL) {
-        span = hold_any(cls, home, reach);
+        span = hold_awake(cls, home, reach);
         if (span == NULL)
             return 0;
         if (held != NULL)
@@ -356,7 +383,7 @@ void *central_take_denser(struct span *than)
             free = span_free(held[i]);
             densest = i;
         }
-    if (densest != n)
+    if (densest != n && wake(held[densest]))
         fetch_add_relaxed(&self->out, (int64_t)span_take(held[densest], &p, 1));
     while (n-- > 0)
         central_release(held[n]);
@@ -591,11 +618,22 @@ struct visit {
     unsigned visited, rested;
 };
 
+// What went back before may be part of it.
+static void rest(struct central *self, struct span *span)
+{
+    size_t before = span->rested, purged = span_rest(span);
+    fetch_add_relaxed(&self->rested_bytes, purged);
+    if (purged <= before)
+        return;
+    span->rested = (uint32_t)purged;
+    limit_rest(purged - before);
+}
+
 static void visit_span(struct visit *self, struct central *central, struct span *span)
 {
     bool due = (span_visit(span) || (self->all && span->age != SPAN_RESTING)) && is_sparse(span);
     if (due && self->rested < RESTS) {
-        fetch_add_relaxed(&central->rested_bytes, span_rest(span));
+        rest(central, span);
         self->rested++;
     }
     self->visited++;

@@ -17,7 +17,7 @@ enum limit_kind { LIMIT_SOFT = TARN_LIMIT_SOFT, LIMIT_HARD = TARN_LIMIT_HARD, LI
 #define LIMIT_RELEASE (1u << LIMIT_KINDS)
 
 // Bytes that may be resident, once all threads rest:
-//   charged == PAGE_SIZE * (used pages + dirty pages) + metadata
+//   charged == PAGE_SIZE * (used pages + dirty pages) + metadata - rested
 // and while a limit is set never more than the hard one: a request adds its pages first, in one step with the
 // comparison, and takes them afterwards. All words are relaxed: each is a value of its own.
 struct limits {
@@ -26,6 +26,7 @@ struct limits {
     atomic_u32 pending;                  // to be done at the end of a slow path
     atomic_u32 above;                    // crossed, and not gone far enough below since
     atomic_u64 bounds[LIMIT_KINDS];      // LIMIT_NONE when not set
+    atomic_u64 rested;                   // bytes inside spans whose memory went back
     atomic_u64 release_at;               // above the soft bound: what is charged when to release next
 };
 
@@ -62,6 +63,13 @@ static inline void limit_discharge(uint64_t bytes)
     if (unlikely(load_relaxed(&limits.above) != 0))
         limit_note_fall();
 }
+// Memory inside a span went back, or may come again, for which the caller has charged.
+static inline void limit_rest(uint64_t bytes)
+{
+    fetch_add_relaxed(&limits.rested, bytes);
+    limit_discharge(bytes);
+}
+static inline void limit_wake(uint64_t bytes) { fetch_sub_relaxed(&limits.rested, bytes); }
 // Everything was released that the caller could, and still the hard limit stands in the way.
 void limit_note_refusal(void);
 

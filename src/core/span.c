@@ -81,6 +81,7 @@ struct span *span_make_small(page_id first, unsigned cls, uint32_t home)
     self->slots = size_class_table[cls].slots;
     self->cls = (uint8_t)cls;
     self->age = SPAN_IN_USE;
+    self->rested = 0;
     store_relaxed(&self->guarded, false);
     store_relaxed(&self->next_word, 0);
     set_all_bits(self);

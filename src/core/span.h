@@ -83,7 +83,9 @@ struct span {
     uint16_t seen; // free slots at the last visit
     bool fresh;    // a large span whose memory held nothing when it was allocated; the owner's
     atomic_u8
-        guarded; // relaxed: guards stand before and behind a hardened large block, or behind a small span
+        guarded;     // relaxed: guards stand before and behind a hardened large block, or behind a small span
+    uint32_t rested; // bytes that went back to the kernel out of free slots, while none was taken; the
+                     // holder's
     uint8_t unused[24];
     atomic_u64 bits[16]; // slot i is free <=> bit i % 64 of word i / 64 is set
 };

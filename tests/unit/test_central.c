@@ -305,6 +305,46 @@ Test(central, what_rests_is_taken_again_like_any_other)
     cr_assert_eq(spans_now(PAGED), 0u);
 }
 
+// What rests is not charged, and is charged again when its span is taken from, or goes home.
+Test(central, what_rests_lowers_the_charge)
+{
+    void *more;
+    leave_sparse_spans();
+    uint64_t before = limit_charged(), rested = (uint64_t)7 * SPARED * 4096;
+    central_trim(PAGED, true);
+    cr_assert_eq(limit_charged(), before - rested);
+    central_trim(PAGED, true);
+    cr_assert_eq(limit_charged(), before - rested);
+    cr_assert(page_heap_validate());
+    take(PAGED, &more, 1);
+    cr_assert_eq(limit_charged(), before - rested + (uint64_t)7 * 4096);
+    central_give(PAGED, &more, 1);
+    central_give(PAGED, kept_objects, SPARED);
+    central_trim(PAGED, true);
+    cr_assert_eq(spans_now(PAGED), 0u);
+    cr_assert_eq(load_relaxed(&limits.rested), 0u);
+    cr_assert_eq(limit_charged(), before);
+    cr_assert(page_heap_validate());
+}
+
+Test(central, what_rests_stays_away_where_the_hard_limit_has_no_room)
+{
+    void *more = NULL;
+    leave_sparse_spans();
+    central_trim(PAGED, true);
+    page_heap_purge();
+    store_relaxed(&options.limit_hard, (int64_t)(limit_charged() + 6 * 4096));
+    limit_refresh();
+    cr_assert_eq(central_take(PAGED, &more, 1, HOME, CENTRAL_ALL, NULL), 0u);
+    cr_assert_leq(limit_charged(), limit_bound(LIMIT_HARD));
+    central_give(PAGED, kept_objects, 1); // its span goes home, and then there is room
+    central_trim(PAGED, true);
+    page_heap_purge();
+    cr_assert_eq(central_take(PAGED, &more, 1, HOME, CENTRAL_ALL, NULL), 1u);
+    cr_assert_leq(limit_charged(), limit_bound(LIMIT_HARD));
+    cr_assert(page_heap_validate());
+}
+
 Test(central, a_refused_return_of_memory_harms_nothing)
 {
     leave_sparse_spans();

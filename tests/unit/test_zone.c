@@ -138,18 +138,19 @@ static void check_purgeable(bool all)
 {
     size_t from = 0, first, n, model_first, model_n;
     while (model_purgeable(from, all, &model_first, &model_n)) {
-        cr_assert(zone_find_purgeable(&zone, from, ZONE_PAGES, 1, all, &first, &n));
+        cr_assert(zone_find_purgeable(&zone, from, ZONE_PAGES, 1, all ? PURGE_ALL : PURGE_AGED, &first, &n));
         cr_assert_eq(first, model_first);
         cr_assert_eq(n, model_n);
         from = first + n;
     }
-    cr_assert_not(zone_find_purgeable(&zone, from, ZONE_PAGES, 1, all, &first, &n));
+    cr_assert_not(zone_find_purgeable(&zone, from, ZONE_PAGES, 1, all ? PURGE_ALL : PURGE_AGED, &first, &n));
 }
 
 static void expect_purgeable(size_t from, size_t unit, bool all, size_t first, size_t n)
 {
     size_t found, length;
-    cr_assert(zone_find_purgeable(&zone, from, ZONE_PAGES, unit, all, &found, &length));
+    cr_assert(
+        zone_find_purgeable(&zone, from, ZONE_PAGES, unit, all ? PURGE_ALL : PURGE_AGED, &found, &length));
     cr_assert_eq(found, first);
     cr_assert_eq(length, n);
 }
@@ -159,14 +160,15 @@ Test(zone, purgeable_runs_reach_over_younger_dirty_neighbours)
     size_t first, n;
     take_at(0, ZONE_PAGES);
     give(100, 10, true);
-    cr_assert_not(zone_find_purgeable(&zone, 0, ZONE_PAGES, 1, false, &first, &n), "nothing is aged yet");
+    cr_assert_not(zone_find_purgeable(&zone, 0, ZONE_PAGES, 1, PURGE_AGED, &first, &n),
+                  "nothing is aged yet");
     expect_purgeable(0, 1, true, 100, 10);
     age();
     give(95, 5, true);
     give(110, 7, true);
     expect_purgeable(0, 1, false, 95, 22);
     expect_purgeable(98, 1, false, 98, 19);
-    cr_assert_not(zone_find_purgeable(&zone, 112, ZONE_PAGES, 1, false, &first, &n));
+    cr_assert_not(zone_find_purgeable(&zone, 112, ZONE_PAGES, 1, PURGE_AGED, &first, &n));
     expect_purgeable(112, 1, true, 112, 5);
     give(ZONE_PAGES - 3, 3, true);
     expect_purgeable(117, 1, true, ZONE_PAGES - 3, 3);
@@ -183,7 +185,22 @@ Test(zone, purgeable_runs_keep_to_the_kernels_pages)
     give(302, 2, true);
     give(403, 9, true);
     expect_purgeable(108, 4, true, 404, 8);
-    cr_assert_not(zone_find_purgeable(&zone, 412, ZONE_PAGES, 4, true, &first, &n));
+    cr_assert_not(zone_find_purgeable(&zone, 412, ZONE_PAGES, 4, PURGE_ALL, &first, &n));
+}
+
+Test(zone, huge_pages_that_are_partly_in_use_can_be_spared)
+{
+    size_t first, n;
+    take_at(0, ZONE_PAGES);
+    store_relaxed(&zone.huge, 6); // the second range and the third
+    give(HUGE_PAGES + 5, 20, true);
+    give(2 * HUGE_PAGES, HUGE_PAGES, true);
+    give(5 * HUGE_PAGES, 3, true);
+    cr_assert(zone_find_purgeable(&zone, 0, ZONE_PAGES, 1, PURGE_UNBROKEN, &first, &n));
+    cr_assert(first == 2 * HUGE_PAGES && n == HUGE_PAGES, "a whole one");
+    cr_assert(zone_find_purgeable(&zone, first + n, ZONE_PAGES, 1, PURGE_UNBROKEN, &first, &n));
+    cr_assert(first == 5 * HUGE_PAGES && n == 3);
+    expect_purgeable(0, 1, true, HUGE_PAGES + 5, 20);
 }
 
 Test(zone, taken_pages_are_no_longer_aged)
