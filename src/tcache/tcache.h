@@ -46,6 +46,9 @@ struct tcache {
     uintptr_t base;        // copies of page_map
     size_t pages;
     atomic_u32 *entries;
+    size_t hardened_pages;                   // `pages` where the heap is hardened, else 0
+    _Atomic(struct quarantine *) quarantine; // NULL, or where canaries are wanted the thread's; never changes
+                                             // then
     uint8_t class_field[SIZE_CLASS_SMALL_MAX +
                         1]; // by size: class << PAGE_CLASS_SHIFT; 0 for sizes that are not cached
     _Alignas(CACHE_LINE) struct bin bins[SIZE_CLASS_COUNT];
@@ -66,13 +69,10 @@ struct tcache {
     uint64_t charged;                  // bytes of the common bound that this cache's capacities take
     atomic_u32 refills[SIZE_CLASS_COUNT]; // relaxed statistics, written by the owner
     atomic_u64 flushes;
-    atomic_u32 in_slow_path;                 // for the child of a fork: the cache may be half-changed
-    atomic_u32 state;                        // enum tcache_state
-    struct tcache *next_unused;              // guarded by the registry's lock
-    ck_stack_entry_t link;                   // in the registry, for ever
-    size_t hardened_pages;                   // `pages` where the heap is hardened, else 0
-    _Atomic(struct quarantine *) quarantine; // NULL, or where canaries are wanted the thread's; never changes
-                                             // then
+    atomic_u32 in_slow_path;    // for the child of a fork: the cache may be half-changed
+    atomic_u32 state;           // enum tcache_state
+    struct tcache *next_unused; // guarded by the registry's lock
+    ck_stack_entry_t link;      // in the registry, for ever
 };
 
 _Static_assert(offsetof(struct tcache, away) == offsetof(struct tcache, bins) + 8 * (size_t)AWAY_FIELD,
