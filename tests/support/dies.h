@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -50,6 +51,20 @@ static inline void expect_aborts(void (*body)(void *arg), void *arg, const char 
     int status = run_in_child(body, arg, text, sizeof text);
     cr_assert_str_eq(text, line);
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %x", (unsigned)status);
+}
+
+static inline void write_to(void *p)
+{
+    signal(SIGSEGV, SIG_DFL); // a sanitizer would end the process in its own way
+    *(volatile char *)p = 1;
+}
+
+// Whether a write to p ends the process.
+static inline bool faults(void *p)
+{
+    char text[64];
+    int status = run_in_child(write_to, p, text, sizeof text);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
 }
 
 // The child must say nothing and come to its end.

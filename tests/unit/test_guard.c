@@ -17,19 +17,6 @@ static page_id take(size_t pages)
     return first;
 }
 
-static void touch(void *p)
-{
-    signal(SIGSEGV, SIG_DFL); // a sanitizer would end the process in its own way
-    *(volatile char *)p = 1;
-}
-
-static bool faults(void *p)
-{
-    char text[64];
-    int status = run_in_child(touch, p, text, sizeof text);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
-}
-
 TestSuite(guard, .timeout = 60);
 
 Test(guard, a_guard_faults_until_it_is_lifted_and_then_reads_as_zeros)
