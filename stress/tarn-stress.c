@@ -16,7 +16,8 @@
 
 #define MAX_THREADS 256
 
-#define CHANGING WEATHERS // fair for two periods of four
+#define CHANGING WEATHERS                                 // fair for two periods of four
+#define LOADING_WEIGHT (sizeof STRESS_GUEST > 1 ? 50 : 0) // without a guest there is nothing to load
 
 static const struct mode {
     const char *name;
@@ -33,7 +34,7 @@ static const struct mode {
     {"large", step_large, 100, WEATHER_FAIR, "blocks beyond the size classes"},
     {"fork", step_fork, 1, WEATHER_FAIR, "children of fork that allocate, free, start threads, exit or exec"},
     {"signals", step_signals, 1, WEATHER_FAIR, "signal handlers that interrupt the allocator and fork"},
-    {"dlopen", step_loading, 50, WEATHER_FAIR, "shared objects that allocate and are closed"},
+    {"dlopen", step_loading, LOADING_WEIGHT, WEATHER_FAIR, "shared objects that allocate and are closed"},
     {"limit", NULL, 0, WEATHER_LIMITS,
      "all of the above under a bound on the heap that changes all the time"},
     {"faults", NULL, 0, WEATHER_FAULTS, "all of the above while the kernel refuses memory at random"},
