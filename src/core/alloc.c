@@ -78,12 +78,12 @@ static inline void end_slow_path(void)
 static inline bool ensure_started(void) { return likely(tcache_self != &tcache_none) || heap_start(); }
 
 // What caches and pools hold may be what is missing: everything goes home, and then once more.
-static void *take_class(unsigned cls)
+static void *take_class(unsigned cls, size_t size)
 {
-    void *p = ensure_started() ? tcache_refill(cls) : NULL;
+    void *p = ensure_started() ? tcache_refill(cls, size) : NULL;
     if (unlikely(p == NULL) && heap_has_started()) {
         alloc_collect();
-        p = tcache_refill(cls);
+        p = tcache_refill(cls, size);
     }
     end_slow_path();
     return likely(p != NULL) ? p : out_of_memory();
@@ -112,7 +112,7 @@ static NOINLINE void *take_with_canary(size_t align, size_t size)
     unsigned cls = hardened_slot_class(align, size);
     if (cls == 0)
         return take_large(size, align, &clean);
-    void *p = take_class(cls);
+    void *p = take_class(cls, size);
     return likely(p != NULL) ? hardened_slot_mark(p, cls, size) : NULL;
 }
 
@@ -129,7 +129,8 @@ static NOINLINE void *take_slot(unsigned cls, size_t align, size_t size)
 {
     if (has_canaries())
         return pop_with_canary(align, size);
-    return ensure_started() && unlikely(has_canaries()) ? take_with_canary(align, size) : take_class(cls);
+    return ensure_started() && unlikely(has_canaries()) ? take_with_canary(align, size)
+                                                        : take_class(cls, size);
 }
 
 void *alloc_small_slow(size_t size)

@@ -61,6 +61,15 @@ static void count_blocks(struct stats *stats)
 
 static uint64_t minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
+// One allocation in some comes to a slow path, whatever its size; what those asked for stands for all.
+static uint64_t estimate_requested(const struct stats_class *self, uint64_t requested)
+{
+    uint64_t most = self->live_objects * self->size;
+    if (self->refills == 0)
+        return most;
+    return min_size(most, (uint64_t)((double)self->live_objects * (double)requested / (double)self->refills));
+}
+
 static void count_class(struct stats *stats, unsigned cls, const struct tcache_counts *caches)
 {
     struct stats_class *self = &stats->classes[cls];
@@ -73,6 +82,8 @@ static void count_class(struct stats *stats, unsigned cls, const struct tcache_c
     self->live_objects = minus(out, self->cached_thread + self->cached_batch);
     self->rounding_bytes = self->live_objects * (self->size - size_class_size(cls - 1) - (cls > 1));
     stats->rounding_bytes += self->rounding_bytes;
+    self->requested_estimate_bytes = estimate_requested(self, caches->requested[cls]);
+    stats->requested_estimate_bytes += self->requested_estimate_bytes;
     stats->live_bytes += self->live_objects * self->size;
     stats->cached_thread_bytes += self->cached_thread * self->size;
     stats->cached_batch_bytes += self->cached_batch * self->size;
@@ -114,6 +125,7 @@ static void count_layers(struct stats *stats)
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         count_class(stats, cls, &caches);
     stats->live_bytes += stats->large_bytes;
+    stats->requested_estimate_bytes += stats->large_bytes;
     count_pages(stats);
     stats->thread_cache_room_bytes = caches.room;
     stats->threads = caches.live;

@@ -554,7 +554,7 @@ static bool is_first_step(struct tcache *self, unsigned cls)
     return self->capacity[cls] == 0 && self->first_steps[cls] < FIRST_STEPS && ++self->first_steps[cls] != 0;
 }
 
-void *tcache_refill(unsigned cls)
+void *tcache_refill(unsigned cls, size_t size)
 {
     struct tcache *self = capacity_limit[cls] == 0 ? NULL : enter();
     if (self == NULL)
@@ -565,6 +565,7 @@ void *tcache_refill(unsigned cls)
     if (p == NULL) {
         note_use(self, cls);
         store_relaxed(&self->refills[cls], load_relaxed(&self->refills[cls]) + 1);
+        store_relaxed(&self->requested[cls], load_relaxed(&self->requested[cls]) + size);
         bool loaded = is_first_step(self, cls)
                           ? false
                           : load_spare(self, bin, cls) || load_parked(self, bin, cls, CENTRAL_NEAR) ||
@@ -709,6 +710,7 @@ static void count_cache(struct tcache_counts *counts, struct tcache *cache)
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
         counts->objects[cls] += count_bin(&cache->bins[cls]) + count_bin(&cache->away[cls]);
         counts->refills[cls] += load_relaxed(&cache->refills[cls]);
+        counts->requested[cls] += load_relaxed(&cache->requested[cls]);
     }
 }
 

@@ -67,7 +67,8 @@ struct tcache {
     uint32_t epoch;                    // of the caches, at the last slow path
     uint64_t sends;                    // bit c: class c has room for an away batch
     uint64_t charged;                  // bytes of the common bound that this cache's capacities take
-    atomic_u32 refills[SIZE_CLASS_COUNT]; // relaxed statistics, written by the owner
+    atomic_u32 refills[SIZE_CLASS_COUNT];   // relaxed statistics, written by the owner
+    atomic_u64 requested[SIZE_CLASS_COUNT]; // bytes asked for when the refills were counted
     atomic_u64 flushes;
     atomic_u32 in_slow_path;    // for the child of a fork: the cache may be half-changed
     atomic_u32 state;           // enum tcache_state
@@ -136,8 +137,8 @@ static inline bool bin_push(struct bin *bin, void *p)
 
 void tcache_init(void);
 // The slow halves of malloc and free of small objects. tcache_refill: an object of the class, NULL without
-// memory.
-void *tcache_refill(unsigned cls);
+// memory. `size` is what was asked for, a sample of what is asked for in this class.
+void *tcache_refill(unsigned cls, size_t size);
 void tcache_overflow(void *p, uint32_t entry);
 // Gives everything the calling thread's cache holds back; it goes on empty.
 void tcache_flush(void);
@@ -157,7 +158,7 @@ struct tcache_counts {
     uint64_t flushes;
     uint64_t
         room; // bytes of the common bound that all caches take; never more than TARN_TCACHE_TOTAL allowed
-    uint64_t objects[SIZE_CLASS_COUNT], refills[SIZE_CLASS_COUNT];
+    uint64_t objects[SIZE_CLASS_COUNT], refills[SIZE_CLASS_COUNT], requested[SIZE_CLASS_COUNT];
 };
 
 void tcache_counts_shared(struct tcache_counts *counts);

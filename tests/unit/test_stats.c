@@ -182,11 +182,12 @@ Test(stats, text_lists_only_classes_that_have_spans)
                                             .cached_thread = 50,
                                             .cached_batch = 20,
                                             .free_in_spans = 12,
-                                            .rounding_bytes = 7};
+                                            .rounding_bytes = 7,
+                                            .requested_estimate_bytes = 690000};
     stats.classes[4].size = 64;
     print(stats_print_text);
     const char *row = "\n       1152          2        682        600         50         20         12       "
-                      "   7          0\n";
+                      "   7     690000          0\n";
     cr_assert_not_null(strstr(text, row), "%s", text);
     cr_assert_null(strstr(text, "\n         64"));
 }

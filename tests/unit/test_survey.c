@@ -145,3 +145,25 @@ Test(survey, validation_notices_a_spoilt_span)
     (void)q;
     _Exit(0); // the end of the process would find it too
 }
+
+// Requested sizes are estimated from what was asked for at slow paths.
+Test(survey, what_was_asked_for_is_estimated)
+{
+    enum { SAMPLES = 20000, LEAST = 129 };
+    static void *objects[SAMPLES];
+    unsigned cls = size_class_of(LEAST), sizes = (unsigned)size_class_size(cls) - LEAST + 1;
+    uint64_t asked = 0, random = 1;
+    for (size_t i = 0; i < SAMPLES; i++) {
+        random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
+        size_t size = LEAST + (size_t)(random >> 33) % sizes;
+        cr_assert_not_null(objects[i] = alloc_fast(size));
+        asked += size;
+    }
+    survey_take(&stats);
+    uint64_t estimate = stats.classes[cls].requested_estimate_bytes;
+    cr_assert_lt(estimate, stats.classes[cls].live_objects * stats.classes[cls].size);
+    cr_assert(estimate > asked - asked / 50 && estimate < asked + asked / 50, "%lu of %lu", estimate, asked);
+    cr_assert_leq(stats.requested_estimate_bytes, stats.live_bytes);
+    for (size_t i = 0; i < SAMPLES; i++)
+        alloc_free_fast(objects[i]);
+}
