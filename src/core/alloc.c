@@ -127,16 +127,11 @@ static inline void *pop_with_canary(size_t align, size_t size)
 // `cls` serves where there are no canaries, which only the start of the heap decides.
 static NOINLINE void *take_slot(unsigned cls, size_t align, size_t size)
 {
-    if (has_canaries())
-        return pop_with_canary(align, size);
-    return ensure_started() && unlikely(has_canaries()) ? take_with_canary(align, size)
-                                                        : take_class(cls, size);
+    bool canaries = ensure_started() && unlikely(has_canaries());
+    return canaries ? pop_with_canary(align, size) : take_class(cls, size);
 }
 
-void *alloc_small_slow(size_t size)
-{
-    return has_canaries() ? pop_with_canary(1, size) : take_slot(size_class_small[size], 1, size);
-}
+void *alloc_small_slow(size_t size) { return take_slot(size_class_small[size], 1, size); }
 
 static NOINLINE void *alloc_large(size_t size, bool *clean)
 {
