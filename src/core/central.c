@@ -29,6 +29,9 @@
 #define GATHERED 16
 #define CHAINS 256
 #define CHAINED_LEAST 128
+// A heap has grown when it holds so many bytes more, and so much of what it held.
+#define GROWTH_LEAST ((size_t)2 << 20)
+#define GROWTH_SHARE 16
 // Wholly free spans are swept out of the buckets when there are this many, and an eighth of all that are
 // listed.
 #define SWEEP_LEAST 4
@@ -60,7 +63,8 @@ struct central {
 
 static struct central centrals[SIZE_CLASS_COUNT];
 static atomic_u64
-    used_classes; // relaxed; bit c: class c has had a span. The others' pools were never touched
+    used_classes;             // relaxed; bit c: class c has had a span. The others' pools were never touched
+static atomic_u64 calm_bytes; // relaxed: what the heap held when growth was noted last, or less since
 static struct decay_clock decay_clock;
 static uint8_t parked_bound[SIZE_CLASS_COUNT]; // most batches in a shard; written by central_init
 
@@ -686,6 +690,15 @@ void central_shed(unsigned cls)
 {
     if (is_used(cls))
         shed(&centrals[cls], cls, false);
+}
+
+bool central_notes_growth(void)
+{
+    uint64_t now = limit_charged(), before = load_relaxed(&calm_bytes);
+    bool grown = now > before + max_size(GROWTH_LEAST, before / GROWTH_SHARE);
+    if (grown || now < before)
+        store_relaxed(&calm_bytes, now);
+    return grown;
 }
 
 void central_trim(unsigned cls, bool all)

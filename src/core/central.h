@@ -47,6 +47,8 @@ size_t central_average_live(unsigned cls);
 // Gives the full batches that were not needed since the last call back to their spans, and spans that are
 // wholly free to the page heap. No system call: slow paths may come here often.
 void central_shed(unsigned cls);
+// True once in each step of growth of what the heap holds: then what nobody uses is worth a system call.
+bool central_notes_growth(void);
 // The same, with `all` for every full batch; and lets sparse spans come to rest, whose free slots then hold
 // no memory.
 void central_trim(unsigned cls, bool all);

@@ -265,12 +265,16 @@ static bool flush_unused(struct tcache *self, unsigned wanted)
 static NOINLINE void end_period(struct tcache *self)
 {
     uint64_t used = self->recent | self->recent_before;
+    bool grown = central_notes_growth();
     for (unsigned c = 1; c < SIZE_CLASS_COUNT; c++) {
         if ((used >> c & 1) != 0)
             continue;
         if (self->capacity[c] != 0)
             flush_class(self, c, FLUSH_TO_SPANS);
-        central_shed(c); // what other threads do not use either
+        if (grown) // what other threads do not use either
+            central_trim(c, false);
+        else
+            central_shed(c);
     }
     self->recent_before = self->recent;
     self->recent = 0;

@@ -277,6 +277,23 @@ Test(central, sparse_spans_that_nobody_takes_from_come_to_rest)
     cr_assert(central_validate(PAGED));
 }
 
+Test(central, growth_is_noted_once_in_each_step)
+{
+    static void *objects[8 * SPARED];
+    take(PAGED, objects, 1);
+    central_notes_growth();
+    cr_assert_not(central_notes_growth());
+    take(PAGED, objects + 1, 8 * SPARED - 1); // 13 MB
+    cr_assert(central_notes_growth());
+    cr_assert_not(central_notes_growth());
+    central_give(PAGED, objects, 8 * SPARED);
+    central_trim(PAGED, true);
+    page_heap_purge();
+    cr_assert_not(central_notes_growth(), "it has shrunk");
+    take(PAGED, objects, 8 * SPARED);
+    cr_assert(central_notes_growth());
+}
+
 Test(central, shedding_makes_no_system_call)
 {
     leave_sparse_spans();
