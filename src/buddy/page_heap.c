@@ -77,7 +77,7 @@ void page_heap_init(void)
         lock_init(&heap.stripes[i].lock, LOCK_STRIPE);
         intake_init(&heap.stripes[i].intake);
     }
-    recent_init(is_hardened() ? RECENT_SETS_MAX : heap.stripe_count);
+    recent_init(heap.stripe_count);
     if (page_map_is_reserved())
         huge_init((void *)page_map.base, page_map.pages * PAGE_SIZE);
     decay_clock_start(&heap.clock);
@@ -636,12 +636,15 @@ static inline void give_recent_to(struct recent_set *set, page_id first, size_t 
         page_heap_decay();
 }
 
-void page_heap_give_recent(page_id first, size_t n) { give_recent_to(recent_near(), first, n); }
+void page_heap_give_recent(page_id first, size_t n)
+{
+    give_recent_to(&recent_sets[recent_near(n)], first, n);
+}
 
 // Guards cost system calls: they are kept for whichever thread comes next.
 void page_heap_give_guarded(page_id first, size_t n)
 {
-    give_recent_to(recent_of_size(n - 2), first, n | RECENT_GUARDED);
+    give_recent_to(&recent_sets[recent_index(n - 2)], first, n | RECENT_GUARDED);
 }
 
 static bool grow_once(page_id first, size_t n, size_t n_wanted, bool *clean)

@@ -29,12 +29,12 @@ struct page_block page_heap_take(size_t n, size_t align);
 void page_heap_give(page_id first, size_t n);
 // The same for large blocks of n pages, no more aligned than pages are: kept whole for a moment, never clean.
 // What is taken has n pages or some more; no pages when there is none of about that size.
-static inline struct page_run page_heap_take_recent(size_t n) { return recent_take(recent_near(), n); }
+static inline struct page_run page_heap_take_recent(size_t n) { return recent_take(n); }
 void page_heap_give_recent(page_id first, size_t n);
 // The same for runs of just n pages, the first and the last of which are guards.
 static inline struct page_run page_heap_take_guarded(size_t n)
 {
-    struct page_run run = recent_take_word(recent_of_size(n - 2), n | RECENT_GUARDED, 0);
+    struct page_run run = recent_take_word(&recent_sets[recent_index(n - 2)], n | RECENT_GUARDED, 0);
     return (struct page_run){run.first, run.n & ~RECENT_GUARDED};
 }
 void page_heap_give_guarded(page_id first, size_t n);

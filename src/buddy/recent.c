@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "buddy/recent.h"
 
-struct recent_set recent_sets[RECENT_SETS_MAX];
-uint32_t recent_shift = 31;
+#define PROCESSORS_PER_ROW 4
 
-void recent_init(unsigned sets)
+static struct recent_set sets[RECENT_ROWS_MAX * RECENT_SIZES];
+struct recent_set *const recent_sets = sets;
+uintptr_t recent_row_mask;
+
+void recent_init(unsigned processors)
 {
-    recent_shift = 32 - log2_ceil(max_size(2, min_size(sets, RECENT_SETS_MAX)));
+    size_t rows = max_size(1, processors / PROCESSORS_PER_ROW);
+    rows = (size_t)1 << log2_ceil(min_size(rows, RECENT_ROWS_MAX));
+    recent_row_mask = (rows - 1) * RECENT_SIZES;
 }
 
 struct page_run recent_displace(struct recent_set *self, page_id first, size_t n)
@@ -17,7 +22,13 @@ struct page_run recent_displace(struct recent_set *self, page_id first, size_t n
     return recent_run(before);
 }
 
-static size_t places(void) { return RECENT_BLOCKS * ((size_t)1 << (32 - recent_shift)); }
+struct page_run recent_take_larger(size_t n)
+{
+    size_t near = recent_near(n), next = align_down(near, RECENT_SIZES) + (near + 1) % RECENT_SIZES;
+    return recent_take_word(&recent_sets[next], n, n / 8);
+}
+
+static size_t places(void) { return (recent_row_mask + RECENT_SIZES) * RECENT_BLOCKS; }
 
 static atomic_u64 *place_at(size_t i) { return &recent_sets[i / RECENT_BLOCKS].blocks[i % RECENT_BLOCKS]; }
 

@@ -11,7 +11,8 @@
 #include <stdbool.h>
 
 #define RECENT_BLOCKS 7
-#define RECENT_SETS_MAX 64
+#define RECENT_SIZES 64
+#define RECENT_ROWS_MAX 16
 
 // A word holds a whole block, pages << 32 | first page, or nothing, 0: so a block is in or out at every
 // instruction, and a word that has not changed holds the same block. To the page heap the blocks are in use.
@@ -29,12 +30,13 @@ struct page_run {
     size_t n; // 0: no pages
 };
 
-extern struct recent_set recent_sets[RECENT_SETS_MAX] __attribute__((visibility("hidden")));
-// 32 - log2 of the sets in use
-extern uint32_t recent_shift __attribute__((visibility("hidden")));
+// Rows of sets, one set for each size; few processors share a row. A pointer: of an array the compiler would
+// make several addresses where it needs one.
+extern struct recent_set *const recent_sets __attribute__((visibility("hidden")));
+// The first sets of the rows in use are the multiples of RECENT_SIZES that fit into it.
+extern uintptr_t recent_row_mask __attribute__((visibility("hidden")));
 
-// Keeps blocks in about as many sets as that; guarded ones in all.
-void recent_init(unsigned sets);
+void recent_init(unsigned processors);
 // Takes any block out; n == 0 when there is none. *from, 0 at first, is where the search goes on.
 struct page_run recent_next(size_t *from);
 // What lies there, in pages.
@@ -46,11 +48,20 @@ static inline struct page_run recent_run(uint64_t word)
     return (struct page_run){{(uint32_t)word}, (size_t)(word >> 32)};
 }
 
-// Threads are spread over the sets by their thread pointer.
-static inline struct recent_set *recent_near(void)
+// Sizes are divided into eight for each doubling, and each part has a set: a block that was given back waits
+// where the next request of about its size looks.
+static inline unsigned recent_size_shift(size_t n) { return bits_highest(n | 8) - 3; }
+static inline unsigned recent_index(size_t n)
 {
-    uint32_t key = (uint32_t)(os_thread_pointer() >> 12) * UINT32_C(0x9e3779b1);
-    return &recent_sets[key >> recent_shift];
+    unsigned shift = recent_size_shift(n);
+    return (unsigned)((8 * shift + (n >> shift)) % RECENT_SIZES);
+}
+
+// The place of the calling thread's set for n pages. Threads' stacks are neighbours, mostly of a little more
+// than a power of two bytes.
+static inline size_t recent_near(size_t n)
+{
+    return (os_thread_pointer() >> 7 & recent_row_mask) + recent_index(n);
 }
 
 // A block whose upper half of the word is in [least, least + slack].
@@ -65,21 +76,20 @@ static inline struct page_run recent_take_word(struct recent_set *self, size_t l
     return (struct page_run){NO_PAGE, 0};
 }
 
+// One of the next larger part that is an eighth larger than n at most.
+struct page_run recent_take_larger(size_t n);
 // A block of n pages or up to an eighth more, n >= 1; n == 0 when there is none. A size that varies a little
 // is served so too.
-static inline struct page_run recent_take(struct recent_set *self, size_t n)
+static inline struct page_run recent_take(size_t n)
 {
-    return recent_take_word(self, n, n / 8);
+    struct page_run run = recent_take_word(&recent_sets[recent_near(n)], n, n / 8);
+    return likely(run.n != 0) ? run : recent_take_larger(n);
 }
 
-// Guarded runs are a few sizes, eight for each doubling, and each size has a set: a run that was freed waits
-// where the next request of about its size looks, and so keeps its guards. Of n pages, the next larger size.
-static inline unsigned recent_size_shift(size_t n) { return n <= 8 ? 0 : bits_highest(n - 1) - 3; }
-static inline size_t recent_guarded_size(size_t n) { return align_up(n, (size_t)1 << recent_size_shift(n)); }
-static inline struct recent_set *recent_of_size(size_t n)
+// Guarded runs are as large as the largest size of a part, so that one that waits keeps its guards.
+static inline size_t recent_guarded_size(size_t n)
 {
-    unsigned shift = recent_size_shift(n);
-    return &recent_sets[(8 * shift + (n >> shift)) % RECENT_SETS_MAX];
+    return align_up(n, (size_t)1 << recent_size_shift(n - 1));
 }
 
 // Counts a give.

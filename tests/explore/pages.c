@@ -56,7 +56,7 @@ static void give(page_id first, uint64_t owner)
 
 static void start(void)
 {
-    for (size_t i = 0; i < RECENT_SETS_MAX; i++)
+    for (size_t i = 0; i < RECENT_SIZES; i++)
         store_relaxed(&recent_sets[i].gives, 0);
     for (unsigned i = 0; i < 4; i++)
         blocks[i] = take(i + 1);

@@ -43,7 +43,7 @@ static void start(void)
 
 static void take_and_give(void)
 {
-    struct page_run run = recent_take(&recent_sets[0], 8);
+    struct page_run run = recent_take_word(&recent_sets[0], 8, 1);
     if (run.n == 0)
         return;
     receive(run, 1);

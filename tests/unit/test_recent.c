@@ -6,7 +6,6 @@
 
 static void empty(void)
 {
-    recent_init(8);
     for (size_t from = 0; recent_next(&from).n != 0;)
         continue;
 }
@@ -21,8 +20,11 @@ static struct page_run give_to(struct recent_set *set, page_id first, size_t n)
     return recent_keep(set, first, n) ? (struct page_run){NO_PAGE, 0} : recent_displace(set, first, n);
 }
 
-static struct page_run give(uint32_t first, size_t n) { return give_to(recent_near(), page(first), n); }
-static uint32_t take(size_t n) { return recent_take(recent_near(), n).first.n; }
+static struct page_run give(uint32_t first, size_t n)
+{
+    return give_to(&recent_sets[recent_near(n)], page(first), n);
+}
+static uint32_t take(size_t n) { return recent_take(n).first.n; }
 
 Test(recent, a_block_comes_back_once_and_only_for_about_its_size)
 {
@@ -41,7 +43,7 @@ Test(recent, a_block_serves_what_is_an_eighth_smaller)
     cr_assert_eq(take(8), 100);
     give(100, 36);
     cr_assert_eq(take(31), NO_PAGE.n);
-    struct page_run run = recent_take(recent_near(), 32);
+    struct page_run run = recent_take(32);
     cr_assert_eq(run.first.n, 100);
     cr_assert_eq(run.n, 36);
 }
@@ -56,14 +58,18 @@ Test(recent, blocks_beyond_a_set_make_room_one_for_one)
 {
     uint64_t pages = 0;
     for (uint32_t i = 1; i <= 100; i++) {
-        struct page_run displaced = give(i * 1000, i);
-        pages += i - displaced.n;
+        size_t n = 16 + i % 2; // of one set
+        struct page_run displaced = give(i * 1000, n);
+        pages += n - displaced.n;
         cr_assert_eq(displaced.n != 0, i > RECENT_BLOCKS);
         if (displaced.n != 0)
-            cr_assert_eq(displaced.first.n, displaced.n * 1000);
+            cr_assert_eq(displaced.n, 16 + displaced.first.n / 1000 % 2);
         cr_assert_eq(recent_pages(), pages);
     }
-    cr_assert_eq(take(100), 100000); // what came last stays
+    bool came_last_stays = false;
+    for (int i = 0; i < RECENT_BLOCKS; i++)
+        came_last_stays |= take(16) == 100000;
+    cr_assert(came_last_stays);
 }
 
 Test(recent, a_walk_takes_all_out)
@@ -79,13 +85,31 @@ Test(recent, a_walk_takes_all_out)
     cr_assert_eq(recent_pages(), 0);
 }
 
-Test(recent, all_threads_find_their_set_in_range)
+Test(recent, sizes_near_each_other_share_a_set_and_others_do_not)
 {
-    for (unsigned sets = 0; sets <= 1000; sets = 2 * sets + 1) {
-        recent_init(sets);
-        cr_assert_lt(recent_near() - recent_sets, RECENT_SETS_MAX);
-        cr_assert_geq(recent_near() - recent_sets, 0);
+    for (size_t n = 1; n < 100000; n++) {
+        cr_assert_lt(recent_index(n), (unsigned)RECENT_SIZES);
+        cr_assert_eq(recent_index(n + 1) == recent_index(n), recent_guarded_size(n + 1) != n + 1 || n == 0);
+        cr_assert_geq(recent_guarded_size(n), n);
+        cr_assert_leq(recent_guarded_size(n), n + n / 8);
+        cr_assert_eq(recent_guarded_size(recent_guarded_size(n)), recent_guarded_size(n));
     }
+}
+
+Test(recent, rows_grow_with_the_processors_and_hold_every_thread)
+{
+    for (unsigned processors = 1; processors < 1000; processors++) {
+        recent_init(processors);
+        cr_assert_eq(recent_row_mask % RECENT_SIZES, 0u);
+        cr_assert_lt(recent_row_mask, (uintptr_t)RECENT_SIZES * RECENT_ROWS_MAX);
+        cr_assert_leq(recent_row_mask / RECENT_SIZES, processors / 2);
+        give(100, processors);
+        cr_assert_eq(recent_pages(), processors);
+        cr_assert_eq(take(processors), 100u);
+    }
+    recent_sets[recent_row_mask + RECENT_SIZES - 1].blocks[0] = recent_word(page(7), 1);
+    size_t from = 0;
+    cr_assert_eq(recent_next(&from).first.n, 7u, "the walk sees the last set too");
 }
 
 // Threads pass blocks through one set and write to what they own: two owners of one block would be seen, by
@@ -107,7 +131,7 @@ static void *pass_blocks(void *set)
     while (load_relaxed(&starting) != THREADS)
         continue;
     for (uint32_t i = 0; i < ROUNDS; i++) {
-        page_id block = recent_take(set, 1 + i % 3).first;
+        page_id block = recent_take_word(set, 1 + i % 3, 0).first;
         if (block.n == NO_PAGE.n)
             continue;
         own(block.n);
