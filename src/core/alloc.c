@@ -233,8 +233,8 @@ static NOINLINE void free_hardened_slowly(void *p)
         misused_free(p);
 }
 
-// Without background_ensure: every free of a hardened heap comes
-// by, those too that the C library makes while it holds the lock that pthread_create wants.
+// Without background_ensure: every free of a hardened heap comes by, those too that the C library makes while
+// it holds the lock that pthread_create wants.
 static NOINLINE void free_hardened(void *p)
 {
     struct tcache *self = tcache_own;

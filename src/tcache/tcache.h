@@ -156,8 +156,7 @@ void tcache_press(void);
 struct tcache_counts {
     uint64_t caches, live;
     uint64_t flushes;
-    uint64_t
-        room; // bytes of the common bound that all caches take; never more than TARN_TCACHE_TOTAL allowed
+    uint64_t room; // bytes of the common bound that all caches take, never more than TARN_TCACHE_TOTAL
     uint64_t objects[SIZE_CLASS_COUNT], refills[SIZE_CLASS_COUNT], requested[SIZE_CLASS_COUNT];
 };
 
