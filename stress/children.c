@@ -41,6 +41,7 @@ static void use_heap(struct worker *self)
 static _Noreturn void live_as_child(struct worker *self)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL); // its parent looks for a hang
+    threads_after_fork();
     weather_set(WEATHER_FAIR);
     if (rng_one_in(&self->maker.rng, 4) && tarn_validate() != 0)
         fault("an invariant does not hold in a child");
@@ -67,9 +68,11 @@ void step_fork(struct worker *self)
         step_churn(self);
     if (!CAN_FORK)
         return;
+    threads_hold();
     pid_t child = fork();
     if (child == 0)
         live_as_child(self);
+    threads_release();
     await(self, child);
 }
 
@@ -113,11 +116,13 @@ static timer_t start_timer(struct rng *rng)
 void step_signals(struct worker *self)
 {
     interruption.arrived = 0;
+    threads_hold();
     timer_t timer = start_timer(&self->maker.rng);
     while (!interruption.arrived)
         step_churn(self);
     if (interruption.in_child)
         live_as_child(self);
+    threads_release();
     timer_delete(timer);
     if (CAN_FORK)
         await(self, interruption.child);

@@ -47,9 +47,8 @@ void step_loading(struct worker *self)
 {
     struct guest guest = {0};
     maker_init(&guest.maker, self->maker.seed, rng_next(&self->maker.rng) >> 40);
-    if (pthread_create(&guest.thread, NULL, guest_run, &guest) != 0)
-        fault("no thread");
-    pthread_join(guest.thread, NULL);
+    threads_start(&guest.thread, guest_run, &guest);
+    threads_join(guest.thread);
     for (size_t i = 0; i < GUEST_BLOCKS; i++)
         block_end(&guest.maker, &guest.made[i]);
     maker_absorb(&self->maker, &guest.maker);

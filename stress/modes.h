@@ -5,6 +5,7 @@
 #define STRESS_MODES_H
 
 #include "block.h"
+#include <pthread.h>
 
 #define WORKER_BLOCKS 1500
 #define WORKER_LARGE_BLOCKS 24
@@ -35,6 +36,16 @@ void step_fork(struct worker *self);
 void step_signals(struct worker *self);
 // A thread that loads a shared object, lets it allocate, and closes it.
 void step_loading(struct worker *self);
+
+// The C library's lists of threads are not whole in a child that was forked while another thread was being
+// started or joined, and a child of ours starts threads. So these hold a lock in between, and forks do too;
+// what the threads do with the heap meanwhile, to their last step, they do unguarded.
+void threads_start(pthread_t *thread, void *(*run)(void *), void *arg);
+void threads_join(pthread_t thread);
+void threads_hold(void);
+void threads_release(void);
+// In a child, which holds it.
+void threads_after_fork(void);
 
 // What a program may call at any time beside allocating: statistics, options, collecting.
 void call_the_rest(struct rng *rng);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Birth and death: children that allocate, free what their parent made, and leave blocks behind, some of them
 // to a destructor that runs when the thread's cache is gone already.
+#define _GNU_SOURCE // for pthread_tryjoin_np
 #include "modes.h"
 
-#include <pthread.h>
+#include <errno.h>
+#include <sched.h>
 
 #define CHILDREN 4
 #define CHILD_BLOCKS 64
@@ -17,6 +19,34 @@ struct child {
 };
 
 static pthread_key_t late_key;
+static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
+
+void threads_hold(void) { pthread_mutex_lock(&library); }
+void threads_release(void) { pthread_mutex_unlock(&library); }
+void threads_after_fork(void) { library = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; }
+
+void threads_start(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+    threads_hold();
+    int error = pthread_create(thread, NULL, run, arg);
+    threads_release();
+    if (error != 0)
+        fault("no thread");
+}
+
+static int try_join(pthread_t thread)
+{
+    threads_hold();
+    int error = pthread_tryjoin_np(thread, NULL);
+    threads_release();
+    return error;
+}
+
+void threads_join(pthread_t thread)
+{
+    while (try_join(thread) == EBUSY)
+        sched_yield();
+}
 
 static void at_thread_end(void *arg)
 {
@@ -57,13 +87,12 @@ static void child_start(struct child *self, struct maker *parent)
     maker_init(&self->maker, parent->seed, rng_next(&parent->rng) >> 40);
     for (size_t i = 0; i < CHILD_BLOCKS; i++)
         self->inherited[i] = block_make(parent, block_random_size(&parent->rng));
-    if (pthread_create(&self->thread, NULL, child_run, self) != 0)
-        fault("no thread");
+    threads_start(&self->thread, child_run, self);
 }
 
 static void child_finish(struct child *self, struct maker *parent)
 {
-    pthread_join(self->thread, NULL);
+    threads_join(self->thread);
     for (size_t i = 0; i < CHILD_BLOCKS; i++)
         block_end(parent, &self->left[i]);
     maker_absorb(parent, &self->maker);
