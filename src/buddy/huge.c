@@ -35,7 +35,7 @@ void huge_init(void *base, size_t size)
 {
     store_relaxed(&mode, mode_of(load_relaxed(&options.thp)));
     if (kernel_fits())
-        os_advise_huge(base, size, load_relaxed(&mode) == ALWAYS);
+        os_advise_huge(base, size, false);
 }
 
 bool huge_is_dense(struct huge_history *self)

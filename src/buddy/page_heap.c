@@ -782,7 +782,7 @@ static void relieve_soft(void)
 {
     uint64_t now = os_now_ms(), last = load_relaxed(&heap.relief_ms);
     if (now - last >= RELIEF_MS && cas_relaxed(&heap.relief_ms, &last, now))
-        page_heap_relieve(limit_bound(LIMIT_SOFT));
+        page_heap_relieve(limit_release_to(LIMIT_SOFT));
 }
 
 void page_heap_decay(void)

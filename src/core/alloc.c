@@ -49,7 +49,7 @@ static void release(void)
     tcache_flush();
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         central_trim(cls, true);
-    page_heap_relieve(limit_bound(LIMIT_SOFT));
+    page_heap_relieve(limit_release_to(LIMIT_SOFT));
 }
 
 static NOINLINE void attend_limits(void)

@@ -76,16 +76,16 @@ bool limit_reserve_slow(uint64_t bytes)
     return true;
 }
 
-static bool is_well_below(enum limit_kind kind)
+uint64_t limit_release_to(enum limit_kind kind)
 {
     uint64_t bound = limit_bound(kind);
-    return limit_charged() < bound - bound / HYSTERESIS;
+    return bound - bound / HYSTERESIS;
 }
 
 void limit_note_fall(void)
 {
     for (unsigned kind = 0; kind < LIMIT_KINDS; kind++) {
-        if ((load_relaxed(&limits.above) >> kind & 1) == 0 || !is_well_below(kind))
+        if ((load_relaxed(&limits.above) >> kind & 1) == 0 || limit_charged() > limit_release_to(kind))
             continue;
         if (kind == LIMIT_SOFT)
             store_relaxed(&limits.release_at, limit_bound(LIMIT_SOFT));

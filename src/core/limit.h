@@ -39,6 +39,9 @@ static inline bool limit_is_set(void) { return load_relaxed(&limits.set) != 0; }
 static inline uint64_t limit_bound(enum limit_kind kind) { return load_relaxed(&limits.bounds[kind]); }
 static inline uint64_t limit_charged(void) { return load_relaxed(&limits.charged); }
 
+// Crossed once, a bound counts as crossed until no more than this is charged.
+uint64_t limit_release_to(enum limit_kind kind);
+
 // What is free is to go back at once.
 static inline bool limit_is_above_soft(void)
 {
