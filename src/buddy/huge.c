@@ -15,11 +15,15 @@
 #define SPARED 16
 // Blocks in a row that have to be found filled; one that was not takes all of the trust away.
 #define FILLED_TRUSTED 2
+// Before there is any to judge by, blocks are trusted up to this part of the machine's memory: large blocks
+// mostly are filled.
+#define CREDIT_PART 512
 
 enum mode { NEVER, AUTO, ALWAYS };
 
 static atomic_u32 mode;          // relaxed; written by huge_init alone
 static atomic_u32 filled_blocks; // relaxed: a hint; in a row
+static atomic_u64 credit;        // relaxed: pages; falls only
 
 // What the kernel's page table level above the pages spans; it is 2 MiB where pages are 4 KiB.
 static bool kernel_fits(void) { return os_page_size() * os_page_size() / 8 == (size_t)1 << HUGE_SHIFT; }
@@ -34,6 +38,7 @@ static enum mode mode_of(const char *text)
 void huge_init(void *base, size_t size)
 {
     store_relaxed(&mode, mode_of(load_relaxed(&options.thp)));
+    store_relaxed(&credit, os_memory_bytes() / PAGE_SIZE / CREDIT_PART);
     if (kernel_fits())
         os_advise_huge(base, size, false);
 }
@@ -58,18 +63,29 @@ void huge_note_small(struct huge_history *self, page_id first)
     store_relaxed(&self->newer, first.n + 1);
 }
 
+static bool spend_credit(size_t n)
+{
+    uint64_t left = load_relaxed(&credit);
+    while (left >= n)
+        if (cas_relaxed(&credit, &left, left - n))
+            return true;
+    return false;
+}
+
 bool huge_pays(size_t n, uint64_t used_pages, bool dense)
 {
     if (load_relaxed(&mode) != AUTO)
         return load_relaxed(&mode) == ALWAYS;
     if (n >= HUGE_PAGES)
-        return load_relaxed(&filled_blocks) >= FILLED_TRUSTED;
+        return load_relaxed(&filled_blocks) >= FILLED_TRUSTED || spend_credit(n);
     return dense && used_pages >= USED_RANGES * HUGE_PAGES;
 }
 
 void huge_learn(bool filled)
 {
     uint32_t before = load_relaxed(&filled_blocks);
+    if (!filled)
+        store_relaxed(&credit, 0);
     if (!filled && before != 0)
         store_relaxed(&filled_blocks, 0);
     else if (filled && before < FILLED_TRUSTED)

@@ -22,7 +22,8 @@ void huge_init(void *base, size_t size);
 // costs what thirty to a hundred small faults cost, and so pays where the range will soon be full:
 //   for blocks below 2 MiB, when the part of the heap that they go to is so large that one range is little,
 //   and the ranges before were filled;
-//   for larger ones, when those that were freed of late had been written to up to their ends.
+//   for larger ones, when those that were freed of late had been written to up to their ends, or while the
+//   first ones are on credit.
 bool huge_pays(size_t n, uint64_t used_pages, bool dense);
 
 // The last ranges of one part of the heap that got small pages, which show what became of them. Relaxed:

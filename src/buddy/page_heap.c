@@ -487,7 +487,8 @@ static bool keeps_much(void)
 static size_t purge_part(uint32_t part);
 
 // A large block is about to fill n pages that hold no memory yet, while other free ones hold much: as many of
-// those go back, so that the process does not grow by what it has already.
+// those go back, so that the process does not grow by what it has already. Only pages that were free when the
+// search last came by: where sizes come again, the others are soon in use.
 static void exchange_dirty(size_t n)
 {
     if (load_relaxed(&options.decay_ms) < 0 || !keeps_much())
@@ -744,14 +745,14 @@ static size_t purge_stripes(uint32_t phase, enum zone_purge which)
     return purged;
 }
 
-// One phase's part of one zone, all of it.
+// One phase's part of one zone.
 static size_t purge_part(uint32_t part)
 {
     struct zone *zone = zone_at((zone_id){part / DECAY_PHASES});
     uint32_t stripe = zone == NULL ? NO_STRIPE : load_relaxed(&zone->stripe);
     if (stripe == NO_STRIPE || lock_is_mine(&heap.stripes[stripe].lock))
         return 0;
-    return purge_zone(&heap.stripes[stripe], zone, part % DECAY_PHASES * PHASE_PAGES, PURGE_ALL);
+    return purge_zone(&heap.stripes[stripe], zone, part % DECAY_PHASES * PHASE_PAGES, PURGE_AGED);
 }
 
 // A phase's share: each eighth zone among the free ones, an eighth of each of the others.

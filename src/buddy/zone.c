@@ -115,15 +115,28 @@ static bool next_run(const struct zone *self, size_t from, size_t last, enum zon
     return true;
 }
 
+// Leaves out what would break a huge page at either end.
+static void spare_broken(const struct zone *self, size_t *first, size_t *n)
+{
+    size_t end = *first + *n;
+    uint32_t broken = ranges_broken(self, *first, *n);
+    if ((broken >> *first / HUGE_PAGES & 1) != 0)
+        *first = align_up(*first + 1, HUGE_PAGES);
+    if ((broken >> (end - 1) / HUGE_PAGES & 1) != 0)
+        end = align_down(end - 1, HUGE_PAGES);
+    *n = end > *first ? end - *first : 0;
+}
+
 bool zone_find_purgeable(const struct zone *self, size_t from, size_t end, size_t unit, enum zone_purge which,
                          size_t *first, size_t *n)
 {
     size_t run_start, run_end;
     while (from < end && next_run(self, from, end, which, &run_start, &run_end)) {
         *first = align_up(run_start, unit);
-        *n = align_down(run_end, unit) - *first;
-        if (align_down(run_end, unit) > *first &&
-            (which != PURGE_UNBROKEN || ranges_broken(self, *first, *n) == 0))
+        *n = max_size(align_down(run_end, unit), *first) - *first;
+        if (*n != 0 && which == PURGE_UNBROKEN)
+            spare_broken(self, first, n);
+        if (*n != 0)
             return true;
         from = run_end;
     }

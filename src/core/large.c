@@ -22,24 +22,32 @@ static bool is_filled(struct page_run block)
     return filled;
 }
 
-// The last fresh block, as a recent_word, or 0. Relaxed: a hint; the block may be gone when it is looked at.
-static atomic_u64 watched;
+// The last fresh block of each thread, or of a few that share a place, as a recent_word, or 0. Relaxed:
+// hints; a block may be gone when it is looked at.
+#define WATCHED 16
+static atomic_u64 watched[WATCHED];
 
-// Another one comes: the one before it may be filled already. If it is not, its end will tell.
+// Threads' stacks are neighbours, mostly of a little more than a power of two bytes.
+static atomic_u64 *watched_here(void) { return &watched[(os_thread_pointer() >> 12) % WATCHED]; }
+
+// The thread comes for another one: it may have filled the one before. If it has not, that one's end will
+// tell.
 static NOINLINE void watch(page_id first, size_t pages)
 {
-    struct page_run before = recent_run(exchange_relaxed(&watched, recent_word(first, pages)));
+    struct page_run before = recent_run(exchange_relaxed(watched_here(), recent_word(first, pages)));
     if (before.n != 0 && is_filled(before))
         huge_learn(true);
 }
 
 static NOINLINE void learn(struct span *span, page_id first, size_t pages)
 {
-    uint64_t mine = recent_word(first, pages);
     span->fresh = false;
     if (!huge_may_learn(pages))
         return;
-    cas_relaxed(&watched, &mine, 0);
+    for (size_t i = 0; i < WATCHED; i++) {
+        uint64_t mine = recent_word(first, pages);
+        cas_relaxed(&watched[i], &mine, 0);
+    }
     huge_learn(is_filled((struct page_run){first, pages}));
 }
 

@@ -71,6 +71,7 @@ Test(huge, one_range_in_some_is_spared)
 Test(huge, large_blocks_get_them_when_others_were_filled)
 {
     start("auto");
+    store_relaxed(&credit, 0);
     cr_assert_not(huge_pays(HUGE_PAGES, UINT64_C(1) << 40, true));
     for (int i = 0; i < FILLED_TRUSTED; i++) {
         cr_assert_not(huge_pays(HUGE_PAGES, UINT64_C(1) << 40, true));
@@ -82,6 +83,21 @@ Test(huge, large_blocks_get_them_when_others_were_filled)
     cr_assert_not(huge_pays(HUGE_PAGES, 0, false));
     huge_learn(true);
     cr_assert_not(huge_pays(HUGE_PAGES, 0, false));
+}
+
+Test(huge, the_first_large_blocks_are_trusted)
+{
+    start("auto");
+    cr_assert_eq(load_relaxed(&credit), os_memory_bytes() / PAGE_SIZE / CREDIT_PART);
+    store_relaxed(&credit, 3 * HUGE_PAGES);
+    cr_assert_not(huge_pays(1, 0, true));
+    cr_assert(huge_pays(2 * HUGE_PAGES, 0, false));
+    cr_assert_not(huge_pays(2 * HUGE_PAGES, 0, false), "more than is left");
+    cr_assert(huge_pays(HUGE_PAGES, 0, false));
+    cr_assert_not(huge_pays(HUGE_PAGES, 0, false));
+    store_relaxed(&credit, 3 * HUGE_PAGES);
+    huge_learn(false);
+    cr_assert_not(huge_pays(HUGE_PAGES, 0, false), "one was not filled");
 }
 
 Test(huge, always_and_never)

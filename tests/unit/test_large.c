@@ -9,6 +9,7 @@
 #include "core/page_map.h"
 #include "limited.h"
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <string.h>
 
 static void setup(void) { cr_assert(heap_start()); }
@@ -140,6 +141,7 @@ static void skip_other_kernels(void)
 Test(large, blocks_that_were_filled_earn_huge_pages)
 {
     skip_other_kernels();
+    huge_learn(false); // no credit
     char *blocks[4];
     for (int i = 0; i < 3; i++) {
         cr_assert_not(huge_pays(HUGE_PAGES, 0, false));
@@ -149,6 +151,28 @@ Test(large, blocks_that_were_filled_earn_huge_pages)
     cr_assert(huge_pays(HUGE_PAGES, 0, false), "each looks at the one before");
     for (int i = 0; i < 3; i++)
         large_free(page_of(blocks[i]));
+    cr_assert(huge_pays(HUGE_PAGES, 0, false));
+}
+
+static void *make_block(void *arg)
+{
+    (void)arg;
+    return make(BLOCK, 1);
+}
+
+Test(large, a_thread_looks_at_its_own_block)
+{
+    skip_other_kernels();
+    huge_learn(false); // no credit
+    for (int i = 0; i < 2; i++) {
+        pthread_t other;
+        char *mine = make(BLOCK, 1);
+        cr_assert_not(huge_pays(HUGE_PAGES, 0, false));
+        cr_assert_eq(pthread_create(&other, NULL, make_block, NULL), 0);
+        cr_assert_eq(pthread_join(other, NULL), 0);
+        memset(mine, 1, BLOCK);
+    }
+    make(BLOCK, 1);
     cr_assert(huge_pays(HUGE_PAGES, 0, false));
 }
 
@@ -167,6 +191,7 @@ Test(large, a_block_that_was_written_at_its_ends_alone_takes_the_trust_away)
 Test(large, a_block_of_used_memory_teaches_nothing)
 {
     skip_other_kernels();
+    huge_learn(false); // no credit
     char *p = make(BLOCK, 1);
     memset(p, 1, BLOCK);
     large_free(page_of(p));

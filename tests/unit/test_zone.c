@@ -203,6 +203,17 @@ Test(zone, huge_pages_that_are_partly_in_use_can_be_spared)
     expect_purgeable(0, 1, true, HUGE_PAGES + 5, 20);
 }
 
+Test(zone, huge_pages_at_the_ends_of_a_run_can_be_spared)
+{
+    size_t first, n;
+    take_at(0, ZONE_PAGES);
+    store_relaxed(&zone.huge, 15);
+    give(HUGE_PAGES - 7, 7 + HUGE_PAGES + 9, true);
+    cr_assert(zone_find_purgeable(&zone, 0, ZONE_PAGES, 1, PURGE_UNBROKEN, &first, &n));
+    cr_assert(first == HUGE_PAGES && n == HUGE_PAGES, "%zu %zu", first, n);
+    cr_assert_not(zone_find_purgeable(&zone, first + n, ZONE_PAGES, 1, PURGE_UNBROKEN, &first, &n));
+}
+
 Test(zone, taken_pages_are_no_longer_aged)
 {
     take_at(0, ZONE_PAGES);
