@@ -10,6 +10,7 @@
 #include "core/init.h"
 #include "core/large.h"
 #include "core/limit.h"
+#include "core/lone.h"
 #include "core/misuse.h"
 #include "core/os.h"
 #include <errno.h>
@@ -124,11 +125,22 @@ static inline void *pop_with_canary(size_t align, size_t size)
     return likely(p != NULL) ? hardened_slot_mark(p, cls, size) : take_with_canary(align, size);
 }
 
+// What is too large for a slot with a canary is a large block.
+static NOINLINE void *take_alone(size_t align, size_t size)
+{
+    void *p = hardened_slot_class(align, size) == 0 ? NULL : lone_alloc(size, align);
+    if (p == NULL)
+        return pop_with_canary(align, size);
+    end_slow_path();
+    return p;
+}
+
 // `cls` serves where there are no canaries, which only the start of the heap decides.
 static NOINLINE void *take_slot(unsigned cls, size_t align, size_t size)
 {
-    bool canaries = ensure_started() && unlikely(has_canaries());
-    return canaries ? pop_with_canary(align, size) : take_class(cls, size);
+    if (!ensure_started() || likely(!has_canaries()))
+        return take_class(cls, size);
+    return has_lone_blocks() ? take_alone(align, size) : pop_with_canary(align, size);
 }
 
 void *alloc_small_slow(size_t size) { return take_slot(size_class_small[size], 1, size); }
@@ -152,15 +164,21 @@ void *alloc_medium(size_t size, struct tcache *self)
 
 // --- Pointers that come back.
 
-// The large block that p lies in, or NO_PAGE.
+// The large or lone block that a page is part of, or NO_PAGE.
 static page_id large_around(page_id page)
 {
     page_id head = page;
     while (head.n > 0 && page_entry(head) == 0)
         head.n--;
-    bool large = page_entry(head) == PAGE_LARGE || page_entry(head) == PAGE_HARDENED;
+    uint32_t entry = page_entry(head);
+    bool large = entry == PAGE_LARGE || entry == PAGE_HARDENED || entry == PAGE_LONE;
     bool reaches = large && head.n + (large_size(head) >> PAGE_SHIFT) > page.n;
     return reaches ? head : NO_PAGE;
+}
+
+static void *block_on(page_id head)
+{
+    return page_entry(head) == PAGE_LONE ? lone_address(head) : page_address(head);
 }
 
 // Ends the process: p is not the start of a block. Where the heap has been but no block is now, one was freed
@@ -170,8 +188,10 @@ static _Noreturn void misused(const char *call, const void *p)
     page_id page = heap_has_started() ? page_of(p) : NO_PAGE;
     if (page.n != NO_PAGE.n && zone_at(page_zone(page)) != NULL) {
         page_id head = large_around(page);
+        if (head.n != NO_PAGE.n && p < block_on(head)) // on its first page all the same
+            misuse_foreign(call, p);
         if (head.n != NO_PAGE.n)
-            misuse_interior(call, p, page_address(head));
+            misuse_interior(call, p, block_on(head));
         misuse_double_free(p);
     }
     misuse_foreign(call, p);
@@ -187,13 +207,22 @@ static bool is_hardened_block(page_id page, const void *p)
     return page_entry(page) == PAGE_HARDENED && page_address(page) == p;
 }
 
-// The class of a block, 0 if it is large. Ends the process if p is no block.
+static bool is_lone_block(page_id page, const void *p)
+{
+    return page_entry(page) == PAGE_LONE && lone_address(page) == p;
+}
+
+// Which blocks there may be: where there are no canaries none is lone, and to look for one costs registers.
+enum among { NONE_LONE, ANY_BLOCK };
+
+// The class of a block, 0 if it is large or lone. Ends the process if p is no block.
 static inline __attribute__((always_inline)) unsigned checked_class(const char *call, const void *p,
-                                                                    page_id page)
+                                                                    page_id page, enum among among)
 {
     unsigned cls = unlikely(page.n == NO_PAGE.n) ? 0 : entry_class(page_entry_known(page));
     if (unlikely(cls == 0)) {
-        if (!is_large(page, p) && !is_hardened_block(page, p))
+        if (!is_large(page, p) && !is_hardened_block(page, p) &&
+            !(among == ANY_BLOCK && is_lone_block(page, p)))
             misused(call, p);
     } else if (unlikely(span_slot_of(cls, p, (uintptr_t)page_address(span_first_page(page))) == SIZE_MAX)) {
         span_reject(call, p, page, cls);
@@ -203,9 +232,12 @@ static inline __attribute__((always_inline)) unsigned checked_class(const char *
 
 static NOINLINE void free_hardened_block(page_id page, void *p)
 {
-    if (!is_hardened_block(page, p))
+    if (is_lone_block(page, p))
+        lone_free(page);
+    else if (is_hardened_block(page, p))
+        hardened_large_free(page);
+    else
         misused("free", p);
-    hardened_large_free(page);
 }
 
 static inline __attribute__((always_inline)) void free_slow(page_id page, void *p, uint32_t entry)
@@ -226,7 +258,7 @@ static NOINLINE void free_hardened_slowly(void *p)
     page_id page = page_of(p);
     uint32_t entry = page_entry(page);
     if (entry_is_small(entry))
-        hardened_slot_free(tcache_own, p, entry, size_class_size(checked_class("free", p, page)));
+        hardened_slot_free(tcache_own, p, entry, size_class_size(checked_class("free", p, page, NONE_LONE)));
     else if (page.n != NO_PAGE.n)
         free_slow(page, p, entry);
     else if (p != NULL)
@@ -265,10 +297,12 @@ void alloc_free_slow(void *p)
 static NOINLINE size_t usable_size_slow(const void *p, const char *call)
 {
     page_id page = page_of(p);
-    unsigned cls = p == NULL ? 0 : checked_class(call, p, page);
+    unsigned cls = p == NULL ? 0 : checked_class(call, p, page, ANY_BLOCK);
     if (cls != 0)
         return hardened_slot_size(p, cls);
-    return p == NULL ? 0 : large_size(page);
+    if (p == NULL)
+        return 0;
+    return page_entry(page) == PAGE_LONE ? lone_size(page) : large_size(page);
 }
 
 size_t alloc_usable_size(const void *p, const char *call)
@@ -276,7 +310,7 @@ size_t alloc_usable_size(const void *p, const char *call)
     uintptr_t page = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
     if (unlikely(page >= quick_pages))
         return usable_size_slow(p, call);
-    unsigned cls = checked_class(call, p, (page_id){(uint32_t)page});
+    unsigned cls = checked_class(call, p, (page_id){(uint32_t)page}, NONE_LONE);
     return likely(cls != 0) ? size_class_size(cls) : large_size((page_id){(uint32_t)page});
 }
 
@@ -429,18 +463,28 @@ static NOINLINE void *resize_with_canary(void *p, unsigned cls, size_t size)
     return carry_over(moved, p, holds, size);
 }
 
+// It has no room, and what is left of its pages belongs to no other: it moves.
+static void *resize_lone(void *p, page_id page, size_t size)
+{
+    size_t holds = lone_size(page);
+    void *moved = size <= holds ? take_smaller(size) : alloc_fast(size);
+    if (moved == NULL)
+        return size <= holds ? p : NULL;
+    return carry_over(moved, p, holds, size);
+}
+
 static NOINLINE void *resize_or_move(void *p, size_t size)
 {
     if (p == NULL)
         return alloc_fast(size);
     page_id page = page_of(p);
-    unsigned cls = checked_class("realloc", p, page);
+    unsigned cls = checked_class("realloc", p, page, ANY_BLOCK);
     if (size == 0) {
         alloc_free_fast(p);
         return NULL;
     }
     if (cls == 0)
-        return resize_large(p, page, size);
+        return page_entry(page) == PAGE_LONE ? resize_lone(p, page, size) : resize_large(p, page, size);
     return has_canaries() ? resize_with_canary(p, cls, size) : move(p, size_class_size(cls), size);
 }
 

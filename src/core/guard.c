@@ -36,6 +36,20 @@ bool guard_lift(page_id first, size_t pages)
     return false;
 }
 
+bool guard_open(void *part, size_t size)
+{
+    if (fetch_add_relaxed(&standing, 1) < GUARDS_MOST && os_commit(part, size))
+        return true;
+    fetch_sub_relaxed(&standing, 1);
+    return false;
+}
+
+bool guard_close(void *part, size_t size)
+{
+    fetch_sub_relaxed(&standing, 1);
+    return os_forbid(part, size);
+}
+
 static page_id last_of(page_id first, size_t n) { return (page_id){first.n + (uint32_t)n - 1}; }
 
 bool guard_raise_ends(page_id first, size_t n)

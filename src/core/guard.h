@@ -17,6 +17,12 @@ bool guard_raise(page_id first, size_t pages);
 // The pages can be used again, and read as zeros. False when the kernel refuses; then they stay as they are,
 // and nobody's.
 bool guard_lift(page_id first, size_t pages);
+// Opens a part of a raised guard, whole pages of the kernel's: what was one guard is two then. The part reads
+// as zeros. False when there are guards enough, or the kernel refuses.
+bool guard_open(void *part, size_t size);
+// Closes the part that was opened, and its memory goes back; they count as one again, also where the kernel
+// refuses, which is false: then the part stays open.
+bool guard_close(void *part, size_t size);
 // Raises the first and the last page of a run of n: both or none.
 bool guard_raise_ends(page_id first, size_t n);
 // Lifts them; the run is shorter by what stays.

@@ -13,6 +13,7 @@ void harden_init(void)
         return; // the default, or a start that failed further on is tried again
     os_random(harden.secrets, sizeof harden.secrets);
     harden.secrets[1] |= 1;
+    harden.sample = load_relaxed(&options.harden_sample);
     store_relaxed(&harden.level, level);
     if (os_page_size() <= HARDEN_PAGE)
         os_seal(&harden, sizeof harden);

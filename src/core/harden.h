@@ -9,9 +9,10 @@
 
 // Each level does what those below it do. docs/hardening.md has the table of what is detected.
 enum harden_level {
-    HARDEN_OFF,     // only what costs nothing: bitmaps, sizes, addresses
-    HARDEN_PLACES,  // slots in random order, zeroed when freed; guards around large blocks and metadata
-    HARDEN_CANARIES // canaries, delayed reuse, writes to freed blocks are found; guards behind spans
+    HARDEN_OFF,      // only what costs nothing: bitmaps, sizes, addresses
+    HARDEN_PLACES,   // slots in random order, zeroed when freed; guards around large blocks and metadata
+    HARDEN_CANARIES, // canaries, delayed reuse, writes to freed blocks are found; guards behind spans
+    HARDEN_LONE      // small blocks on pages of their own, all or a sample: what misuses one of these faults
 };
 
 #define HARDEN_PAGE 4096
@@ -20,6 +21,7 @@ enum harden_level {
 union harden {
     struct {
         atomic_u32 level;    // relaxed: whoever has a block has seen the start of the heap
+        uint32_t sample;     // at HARDEN_LONE one request in so many, as long as there are guards in plenty
         uint64_t secrets[2]; // the second is odd
     };
     unsigned char page[HARDEN_PAGE];
@@ -31,6 +33,7 @@ void harden_init(void);
 
 static inline enum harden_level harden_level(void) { return load_relaxed(&harden.level); }
 static inline bool has_canaries(void) { return unlikely(load_relaxed(&harden.level) >= HARDEN_CANARIES); }
+static inline bool has_lone_blocks(void) { return unlikely(load_relaxed(&harden.level) >= HARDEN_LONE); }
 static inline bool is_hardened(void) { return unlikely(load_relaxed(&harden.level) != HARDEN_OFF); }
 
 #endif

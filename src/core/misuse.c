@@ -61,6 +61,13 @@ void misuse_overrun(const void *p, size_t slot)
     end_with_slot(&line, slot);
 }
 
+void misuse_underrun(const void *p)
+{
+    struct printer line;
+    begin(&line, "underrun", p);
+    end(&line);
+}
+
 void misuse_written_after_free(const void *p, size_t slot)
 {
     struct printer line;

@@ -12,6 +12,7 @@ _Noreturn void misuse_foreign(const char *call, const void *p);
 _Noreturn void misuse_interior(const char *call, const void *p, const void *block);
 // `slot` is the size of the block's slot.
 _Noreturn void misuse_overrun(const void *p, size_t slot);
+_Noreturn void misuse_underrun(const void *p);
 _Noreturn void misuse_written_after_free(const void *p, size_t slot);
 _Noreturn void misuse_size(const char *call, const void *p, size_t size, size_t holds);
 

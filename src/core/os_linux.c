@@ -152,14 +152,19 @@ size_t os_resident_pages(const void *address, size_t size)
     return count;
 }
 
+// A new mapping would lack what the range was advised about huge pages, and never again be one with its
+// neighbours. But memory that is locked goes back no other way.
 bool os_forbid(void *address, size_t size)
 {
     if (injected_fault())
         return false;
     int saved = errno;
-    void *p = mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    bool forbidden = mprotect(address, size, PROT_NONE) == 0;
+    if (forbidden && madvise(address, size, MADV_DONTNEED) != 0)
+        forbidden = mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+                         -1, 0) != MAP_FAILED;
     errno = saved;
-    return p != MAP_FAILED;
+    return forbidden;
 }
 
 void os_seal(void *address, size_t size)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 // An entry is 0 where no block starts or lies, PAGE_LARGE at the first page of a large block (PAGE_HARDENED
-// if hardened.h made it), and
+// if hardened.h made it, PAGE_LONE if lone.h did, on the page that it begins on), and
 //     home << PAGE_HOME_SHIFT | class << PAGE_CLASS_SHIFT
 // on every page of a span of small slots. home >= 1 is the id of the thread cache that last filled from the
 // span. The class stands where a byte offset of bins wants it (tcache.h), so that the fast path does not have
@@ -17,6 +17,7 @@
 // program's own.
 #define PAGE_LARGE 1u
 #define PAGE_HARDENED 2u
+#define PAGE_LONE 3u
 #define PAGE_HOME_SHIFT 8
 #define PAGE_CLASS_SHIFT 2
 #define PAGE_CLASS_MASK 0xfcu

@@ -111,10 +111,11 @@ static size_t count_block(struct walk *walk, page_id page, size_t pages_left)
         count_span(walk, page, cls);
         return size_class_table[cls].pages;
     }
-    size_t n = entry == PAGE_LARGE ? max_size(1, min_size(large_size(page) / PAGE_SIZE, pages_left)) : 1;
+    bool large = entry == PAGE_LARGE || entry == PAGE_HARDENED || entry == PAGE_LONE;
+    size_t n = large ? max_size(1, min_size(large_size(page) / PAGE_SIZE, pages_left)) : 1;
     uintptr_t start = (uintptr_t)page_address(page), end = start + n * PAGE_SIZE;
     walk->presence.mapped_end = max_size(walk->presence.mapped_end, end);
-    *(entry == PAGE_LARGE ? &walk->large : &walk->free) += count_present(&walk->presence, start, end);
+    *(large ? &walk->large : &walk->free) += count_present(&walk->presence, start, end);
     return n;
 }
 

@@ -75,7 +75,7 @@ struct span {
     atomic_u32 next;      // link to the span below it in its bucket (central.c)
     atomic_u32 next_word; // relaxed hint: where the holder found bits last
     page_id first;
-    atomic_u32 pages; // relaxed; changes only in a large span
+    atomic_u32 pages; // relaxed; changes only in a large span; of a lone block from its page to the run's end
     uint32_t size;    // of a slot; 0 in a large span
     uint16_t slots;
     uint8_t cls;   // 0 in a large span
@@ -86,7 +86,8 @@ struct span {
         guarded;     // relaxed: guards stand before and behind a hardened large block, or behind a small span
     uint32_t rested; // bytes that went back to the kernel out of free slots, while none was taken; the
                      // holder's
-    uint8_t unused[24];
+    atomic_u32 asked, offset; // relaxed: of a lone block, its size and where on its page it begins (lone.h)
+    uint8_t unused[16];
     atomic_u64 bits[16]; // slot i is free <=> bit i % 64 of word i / 64 is set
 };
 

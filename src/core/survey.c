@@ -12,6 +12,7 @@
 #include "core/init.h"
 #include "core/large.h"
 #include "core/limit.h"
+#include "core/lone.h"
 #include "core/meta.h"
 #include "core/options.h"
 #include "core/os.h"
@@ -19,6 +20,13 @@
 #include "core/resident.h"
 #include "tcache/tcache.h"
 #include <string.h>
+
+static void count_lone(struct stats *stats, struct lone_bytes bytes)
+{
+    stats->requested_estimate_bytes += bytes.asked;
+    stats->lone_bytes += bytes.held;
+    stats->guard_bytes += bytes.guards;
+}
 
 // The page map tells a span's class and with it everything that does not change; only the count of free slots
 // comes from the descriptor, in one atomic word. So the walk needs no lock, though spans come and go
@@ -33,6 +41,10 @@ static size_t count_block(struct stats *stats, page_id page)
     if (entry == PAGE_HARDENED) {
         stats->large_bytes += large_size(page);
         stats->guard_bytes += load_relaxed(&span_at(page)->guarded) ? 2 * PAGE_SIZE : 0;
+        return 1;
+    }
+    if (entry == PAGE_LONE) {
+        count_lone(stats, lone_bytes(page));
         return 1;
     }
     if (!entry_is_small(entry))
@@ -103,7 +115,7 @@ static uint64_t bound_or_zero(enum limit_kind kind)
 
 static void count_pages(struct stats *stats)
 {
-    stats->guard_bytes += guard_stuck_pages() * PAGE_SIZE;
+    stats->guard_bytes += (guard_stuck_pages() + lone_waiting_pages()) * PAGE_SIZE;
     struct page_heap_counts pages = page_heap_counts();
     stats->page_heap_dirty_bytes = pages.dirty_pages * PAGE_SIZE;
     stats->page_heap_clean_bytes = pages.clean_pages * PAGE_SIZE;
@@ -124,7 +136,7 @@ static void count_layers(struct stats *stats)
     count_blocks(stats);
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         count_class(stats, cls, &caches);
-    stats->live_bytes += stats->large_bytes;
+    stats->live_bytes += stats->large_bytes + stats->lone_bytes;
     stats->requested_estimate_bytes += stats->large_bytes;
     count_pages(stats);
     stats->thread_cache_room_bytes = caches.room;
@@ -162,7 +174,7 @@ static bool validate_layers(void)
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
         if (!central_validate(cls))
             return false;
-    return tcache_validate() && page_heap_validate();
+    return tcache_validate() && lone_validate() && page_heap_validate();
 }
 
 bool survey_validate(void)

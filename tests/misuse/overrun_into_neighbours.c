@@ -2,6 +2,7 @@
 // What runs far over the end of a small block meets the next one's canary, or a guard behind the span.
 // harden: 2
 // expect: tarn: overrun of %p, in a slot of 1024 bytes
+// signal 3: SIGSEGV
 
 #include "misuse.h"
 

@@ -2,6 +2,7 @@
 // A block is written to after it was freed, and many calls later its slot is handed out again.
 // harden: 2
 // expect: tarn: use after free of %p: written to, in a slot of 80 bytes
+// signal 3: SIGSEGV
 
 #include "misuse.h"
 

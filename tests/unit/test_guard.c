@@ -77,3 +77,27 @@ Test(guard, there_are_only_so_many)
     cr_assert(guard_lift(first, 1));
     cr_assert(guard_raise(first, 1));
 }
+
+Test(guard, a_part_can_be_opened_and_closed)
+{
+    page_id first = take(2);
+    char *part = (char *)page_address(first) + os_page_size();
+    cr_assert(guard_raise(first, 2));
+    cr_assert(guard_open(part, os_page_size()));
+    cr_assert_eq(guard_count(), 2u);
+    cr_assert(faults(part - 1) && !faults(part) && faults(part + os_page_size()));
+    *part = 1;
+    cr_assert(guard_close(part, os_page_size()));
+    cr_assert_eq(guard_count(), 1u);
+    cr_assert(faults(part));
+    os_fail_nth(1);
+    cr_assert_not(guard_open(part, os_page_size()));
+    cr_assert_eq(guard_count(), 1u);
+    cr_assert(faults(part));
+    cr_assert(guard_open(part, os_page_size()));
+    cr_assert_eq(*part, 0);
+    os_fail_nth(1);
+    cr_assert_not(guard_close(part, os_page_size()));
+    cr_assert_eq(guard_count(), 1u);
+    cr_assert_not(faults(part));
+}

@@ -33,3 +33,12 @@ Test(harden, the_level_cannot_be_written_afterwards, .signal = SIGSEGV)
     harden_init();
     store_relaxed(&harden.level, HARDEN_OFF);
 }
+
+Test(harden, the_sample_stands_beside_the_level)
+{
+    store_relaxed(&options.harden, 3);
+    store_relaxed(&options.harden_sample, 500);
+    harden_init();
+    cr_assert(has_lone_blocks() && has_canaries());
+    cr_assert_eq(harden.sample, 500u);
+}

@@ -6,10 +6,13 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -149,6 +152,56 @@ Test(os, purge_gives_zeros_and_nothing_beyond)
     errno = EDOM;
     cr_assert_not(os_purge(p, MIB));
     cr_assert_eq(errno, EDOM);
+}
+
+// Of a range of the heap's memory, whose advice about huge pages all of it shares.
+static size_t mappings_of(const char *start, size_t size)
+{
+    size_t count = 0;
+    uintptr_t from, to, first = (uintptr_t)start, end = first + size;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    cr_assert_not_null(maps);
+    for (char line[512]; fgets(line, sizeof line, maps) != NULL;)
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &from, &to) == 2)
+            count += from < end && to > first;
+    fclose(maps);
+    return count;
+}
+
+static char *advised(size_t pages)
+{
+    char *p = os_reserve(pages * os_page_size(), os_page_size());
+    os_advise_huge(p, pages * os_page_size(), false);
+    cr_assert(os_commit(p, pages * os_page_size()));
+    memset(p, 1, pages * os_page_size());
+    return p;
+}
+
+Test(os, what_was_forbidden_becomes_one_with_its_neighbours_again)
+{
+    size_t page = os_page_size();
+    char *p = advised(8);
+    errno = EDOM;
+    cr_assert_eq(mappings_of(p, 8 * page), 1u);
+    cr_assert(os_forbid(p + 3 * page, 2 * page));
+    cr_assert_eq(mappings_of(p, 8 * page), 3u);
+    cr_assert(!is_readable(p + 3 * page) && !is_readable(p + 5 * page - 1) && is_writable(p + 5 * page));
+    cr_assert(os_commit(p + 3 * page, 2 * page));
+    cr_assert_eq(mappings_of(p, 8 * page), 1u);
+    cr_assert(p[3 * page] == 0 && p[5 * page - 1] == 0 && p[3 * page - 1] == 1);
+    cr_assert_eq(errno, EDOM);
+}
+
+Test(os, locked_memory_goes_back_too_when_it_is_forbidden)
+{
+    size_t page = os_page_size();
+    char *p = advised(3);
+    if (mlock(p, 3 * page) != 0)
+        return; // a process may lock nothing here
+    cr_assert(os_forbid(p + page, page));
+    cr_assert_not(is_readable(p + page));
+    cr_assert(os_commit(p + page, page));
+    cr_assert(p[page] == 0 && p[0] == 1);
 }
 
 Test(os, purge_lowers_resident_memory)
