@@ -35,6 +35,7 @@
 // Wholly free spans are swept out of the buckets when there are this many, and an eighth of all that are
 // listed.
 #define SWEEP_LEAST 4
+#define DRAINING_PARTS 4 // a span drains when one slot in so many is free
 
 // A pool is divided by the home of what lies in it: threads look into their own shard first. So the slots of
 // a span mostly stay with threads of one shard, which then do not write to each other's cache lines.
@@ -55,7 +56,8 @@ struct central {
     _Alignas(CACHE_LINE) atomic_i64 listed, empty;
     atomic_u64 spans_made, spans_retired;
     atomic_u64 rested_bytes;
-    atomic_i64 out; // slots that are not in their spans; below 0 for a moment
+    atomic_i64 out;      // slots that are not in their spans; below 0 for a moment
+    atomic_i64 draining; // spans
     atomic_u32
         restless; // relaxed: 1 when a listed span is sparse and has not come to rest, perhaps when none is
     atomic_u32 pause; // relaxed: periods without a visit
@@ -218,8 +220,58 @@ static page_id guard_of(const struct span *span)
     return (page_id){span->first.n + size_class_table[span->cls].pages};
 }
 
+// --- Draining. A thread that frees and allocates at the same rate uses the same slots again, and never comes
+// to the spans: those of a class that is used less than before would stay sparse for ever. So a span that
+// gets slots back and is not nearly full then loses its home. Whoever frees an object of it puts it into the
+// away bin, and from there it goes back to the span; new ones come from denser spans, until there are none,
+// and whoever takes slots then gives the span a home again.
+
+static bool is_draining(uint32_t home) { return (home & PAGE_HOME_NONE) != 0; }
+
+// Entries are hints, and several givers and a taker may write them at once; the first page's says who counts.
+static void move_home(struct central *self, struct span *span, uint32_t home)
+{
+    uint32_t entry = home << PAGE_HOME_SHIFT | (uint32_t)span->cls << PAGE_CLASS_SHIFT;
+    uint32_t before = exchange_relaxed(&page_map.entries[span->first.n], entry) >> PAGE_HOME_SHIFT;
+    page_map_set((page_id){span->first.n + 1}, load_relaxed(&span->pages) - 1, entry);
+    fetch_add_relaxed(&self->draining, is_draining(home) - is_draining(before));
+}
+
+// The caller has given n slots back and not counted them yet, so nobody can retire the span.
+static void drain_if_sparse(struct central *self, struct span *span, unsigned n)
+{
+    uint32_t home = home_at(span->first);
+    if (is_draining(home) || DRAINING_PARTS * (span_free(span) + n) < span->slots)
+        return;
+    if (!span_is_held(span))
+        move_home(self, span, home | PAGE_HOME_NONE);
+}
+
+static void stop_draining(struct central *self, struct span *span)
+{
+    if (is_draining(home_at(span->first)))
+        fetch_sub_relaxed(&self->draining, 1);
+}
+
+void central_drain(unsigned cls, struct batch *batch)
+{
+    size_t n = batch_count(batch), kept = 0;
+    if (load_relaxed(&centrals[cls].draining) <= 0)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        void *p = batch->objects[i];
+        if (is_draining(home_at(page_of(p))))
+            continue;
+        batch->objects[i] = batch->objects[kept];
+        batch->objects[kept++] = p;
+    }
+    central_give(cls, batch->objects + kept, n - kept);
+    batch_set_count(batch, kept);
+}
+
 static void retire(struct central *self, struct span *span)
 {
+    stop_draining(self, span);
     if (span->rested != 0) { // its pages count as if all of them held memory
         limit_charge(span->rested);
         limit_wake(span->rested);
@@ -347,8 +399,8 @@ size_t central_take(unsigned cls, void **out, size_t n, uint32_t home, enum cent
         span = hold_awake(cls, home, reach);
         if (span == NULL)
             return 0;
-        if (held != NULL)
-            span_set_home(span, home);
+        if (held != NULL || is_draining(home_at(span->first)))
+            move_home(&centrals[cls], span, home);
     }
     size_t taken = span_take(span, out, n);
     fetch_add_relaxed(&centrals[cls].out, (int64_t)taken);
@@ -433,6 +485,7 @@ static void note_empty(struct central *self)
 
 static void count_given(struct central *self, struct span *span, unsigned n)
 {
+    drain_if_sparse(self, span, n);
     switch (span_count_given(span, n)) {
     case SPAN_LIST:
         list_span(self, span);
@@ -791,5 +844,6 @@ bool central_validate(unsigned cls)
         if (!shard_validate(&self->shards[i], &listed, &empty))
             return false;
     return !counts_are_exact ||
-           (listed == load_relaxed(&self->listed) && empty == load_relaxed(&self->empty));
+           (listed == load_relaxed(&self->listed) && empty == load_relaxed(&self->empty) &&
+            (central_spans(cls) != 0 || load_relaxed(&self->draining) == 0));
 }

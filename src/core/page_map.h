@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The page map: one 32-bit entry for each page of the heap's window of address space.
-// Any thread may read; an entry is written by whoever owns the pages.
+// Any thread may read; an entry is written by whoever owns the pages, its home also by who gives slots back.
 #ifndef TARN_CORE_PAGE_MAP_H
 #define TARN_CORE_PAGE_MAP_H
 
@@ -21,6 +21,8 @@
 #define PAGE_HOME_SHIFT 8
 #define PAGE_CLASS_SHIFT 2
 #define PAGE_CLASS_MASK 0xfcu
+// A home that no cache has: the span is draining (central.c). What lies below the bit stays the last home's.
+#define PAGE_HOME_NONE (UINT32_C(1) << 23)
 
 struct page_map {
     uintptr_t base; // the window's first address

@@ -141,6 +141,11 @@ static inline size_t span_slot_of(unsigned cls, const void *p, uintptr_t start)
 // passed to.
 _Noreturn void span_reject(const char *call, const void *p, page_id page, unsigned cls);
 
+static inline bool span_is_held(struct span *self)
+{
+    return span_state_mode((span_state){load_relaxed(&self->state)}) == SPAN_HELD;
+}
+
 static inline uintptr_t span_start(const struct span *self) { return (uintptr_t)page_address(self->first); }
 // Checks the state against the bits; no other thread uses the span.
 bool span_validate(struct span *self);

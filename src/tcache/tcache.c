@@ -650,8 +650,14 @@ static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
     if (grow(self, cls, next_capacity(self, cls), capacity_limit[cls]) && extend(self, bin, cls))
         return true;
     struct batch *full = unload(bin);
-    if (full != NULL)
+    if (full != NULL) {
+        central_drain(cls, full);
+        if (2 * batch_count(full) <= self->capacity[cls]) { // the rest waits for more
+            load(bin, full, self->capacity[cls]);
+            return true;
+        }
         park_or_give(self, cls, full);
+    }
     return may_send(self, cls) && ensure_loaded(self, bin, cls);
 }
 

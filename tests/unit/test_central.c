@@ -115,6 +115,55 @@ Test(central, the_fullest_span_serves_first)
     cr_assert(central_validate(SMALL));
 }
 
+static uint32_t home_of(void *p) { return page_entry(page_of(p)) >> PAGE_HOME_SHIFT; }
+
+Test(central, a_span_with_many_free_slots_has_no_home_until_some_are_taken)
+{
+    void *objects[32], *p;
+    take(SMALL, objects, 32);
+    central_give(SMALL, objects, 7);
+    cr_assert_eq(home_of(objects[31]), (uint32_t)HOME);
+    central_give(SMALL, objects + 7, 1);
+    cr_assert_eq(home_of(objects[31]), HOME | PAGE_HOME_NONE);
+    cr_assert_eq(central_take(SMALL, &p, 1, 5, CENTRAL_ALL, NULL), 1u);
+    cr_assert_eq(span_of(p), span_of(objects[31]));
+    cr_assert_eq(home_of(p), 5u);
+    cr_assert(central_validate(SMALL));
+}
+
+Test(central, a_span_that_a_cache_holds_keeps_its_home)
+{
+    struct span *held = NULL;
+    void *objects[16];
+    cr_assert_eq(central_take(SMALL, objects, 16, HOME, CENTRAL_ALL, &held), 16u);
+    central_give(SMALL, objects, 15);
+    cr_assert_eq(home_of(objects[15]), (uint32_t)HOME);
+    central_release(held);
+}
+
+// Of 32 slots 8 are free, then those of a batch in which each second object is of that span.
+Test(central, a_batch_is_drained_of_what_lies_in_spans_without_a_home)
+{
+    void *sparse[32], *full[32];
+    struct batch *batch = batch_new();
+    take(SMALL, sparse, 32);
+    take(SMALL, full, 32);
+    for (int i = 0; i < 8; i++)
+        batch->objects[i] = i % 2 == 0 ? sparse[i + 8] : full[i];
+    batch_set_count(batch, 8);
+    central_drain(SMALL, batch);
+    cr_assert_eq(batch_count(batch), 8u); // none is sparse yet
+    central_give(SMALL, sparse, 8);
+    central_drain(SMALL, batch);
+    cr_assert_eq(batch_count(batch), 4u);
+    for (size_t i = 0; i < 4; i++)
+        cr_assert_eq(span_of(batch->objects[i]), span_of(full[0]));
+    cr_assert_eq(span_free(span_of(sparse[31])), 12);
+    cr_assert(central_validate(SMALL));
+    central_give(SMALL, batch->objects, 4);
+    batch_recycle(batch);
+}
+
 Test(central, empty_spans_go_home_before_they_are_many)
 {
     enum { MANY = 32 * 100 };
