@@ -3,6 +3,7 @@
 
 #include "../support/dies.h"
 #include "../support/fill.h"
+#include "buddy/page_heap.h"
 #include "core/alloc.h"
 #include "core/harden.h"
 #include "core/os.h"
@@ -125,6 +126,7 @@ Test(lone, what_waits_holds_no_memory_and_is_not_charged)
         alloc_free_fast(blocks[i]);
         cr_assert_eq(os_resident_pages(page_address(page_of(blocks[i])), PAGE_SIZE), 0u);
     }
+    cr_assert_eq(limit_charged(), charged);
     expect_whole();
     cr_assert_eq(stats.lone_bytes, 0u);
     cr_assert_geq(stats.guard_bytes, guards + MANY * PAGE_SIZE);
@@ -202,6 +204,17 @@ Test(lone, without_guards_in_plenty_fewer_and_fewer_are_chosen)
     expect_whole();
     cr_assert_eq(stats.live_bytes, 0u);
     cr_assert(is_lone(alloc_fast(50)));
+}
+
+// What large blocks and spans have of the guards counts too, and the rest is left to them.
+Test(lone, a_quarter_of_the_guards_is_for_others)
+{
+    start();
+    page_id page = page_heap_take(1, PAGE_SIZE).first;
+    while (guard_count() < LONE_GUARDS)
+        cr_assert(guard_raise(page, 1));
+    for (size_t i = 0; i < 1000; i++)
+        cr_assert_not(is_lone(alloc_fast(50)));
 }
 
 Test(lone, a_sample_is_one_in_so_many)
