@@ -3,6 +3,7 @@
 
 #include "../support/dies.h"
 #include "../support/fill.h"
+#include "buddy/page_heap.h"
 #include "core/alloc.h"
 #include "core/harden.h"
 #include "core/os.h"
@@ -110,7 +111,24 @@ Test(lone, a_freed_block_faults_until_many_others_were_freed)
     expect_whole();
 }
 
-Test(lone, what_waits_holds_no_memory_and_is_not_charged)
+static size_t resident_around(const void *p)
+{
+    return os_resident_pages(page_address(page_of(p)), PAGE_SIZE);
+}
+
+Test(lone, what_waits_holds_no_memory)
+{
+    start();
+    for (size_t i = 0; i < LONE_WAITING + 100; i++) {
+        char *p = alloc_fast(3000);
+        memset(p, 1, 3000);
+        cr_assert_eq(resident_around(p), 1u);
+        alloc_free_fast(p);
+        cr_assert_eq(resident_around(p), 0u);
+    }
+}
+
+Test(lone, what_waits_is_not_charged)
 {
     enum { MANY = 300 };
     void *blocks[MANY];
@@ -120,11 +138,9 @@ Test(lone, what_waits_holds_no_memory_and_is_not_charged)
     for (size_t i = 0; i < MANY; i++)
         memset(blocks[i] = alloc_fast(3000), 1, 3000);
     cr_assert_eq(limit_charged() - charged, MANY * os_page_size());
-    for (size_t i = 0; i < MANY; i++) {
-        cr_assert_eq(os_resident_pages(page_address(page_of(blocks[i])), PAGE_SIZE), 1u);
+    for (size_t i = 0; i < MANY; i++)
         alloc_free_fast(blocks[i]);
-        cr_assert_eq(os_resident_pages(page_address(page_of(blocks[i])), PAGE_SIZE), 0u);
-    }
+    cr_assert_eq(limit_charged(), charged);
     expect_whole();
     cr_assert_eq(stats.lone_bytes, 0u);
     cr_assert_geq(stats.guard_bytes, guards + MANY * PAGE_SIZE);
@@ -202,6 +218,17 @@ Test(lone, without_guards_in_plenty_fewer_and_fewer_are_chosen)
     expect_whole();
     cr_assert_eq(stats.live_bytes, 0u);
     cr_assert(is_lone(alloc_fast(50)));
+}
+
+// What large blocks and spans have of the guards counts too, and the rest is left to them.
+Test(lone, a_quarter_of_the_guards_is_for_others)
+{
+    start();
+    page_id page = page_heap_take(1, PAGE_SIZE).first;
+    while (guard_count() < LONE_GUARDS)
+        cr_assert(guard_raise(page, 1));
+    for (size_t i = 0; i < 1000; i++)
+        cr_assert_not(is_lone(alloc_fast(50)));
 }
 
 Test(lone, a_sample_is_one_in_so_many)
