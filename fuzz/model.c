@@ -421,7 +421,7 @@ static const struct call calls[] = {
 void model_begin(void)
 {
     setenv("TARN_DECAY_MS", "-1", 1); // no clock decides what an input does
-    store_relaxed(&most_slack, SLACK_NONE);
+    store_relaxed(&alloc_most_slack, SLACK_NONE);
     model.last_seed = 0;
 }
 

@@ -16,25 +16,10 @@
 #include <errno.h>
 #include <string.h>
 
-// How much more than its size asks for a block may hold, because realloc left it where it was. It only rises.
-// Relaxed: it goes with the block.
-enum slack { SLACK_NONE, SLACK_OF_GROWTH, SLACK_ANY };
-static atomic_u32 most_slack;
+atomic_u32 alloc_most_slack;
+size_t alloc_quick_pages;
 
-static void note_slack(enum slack slack)
-{
-    if (load_relaxed(&most_slack) < slack)
-        store_relaxed(&most_slack, slack);
-}
-
-// page_map's, but none where canaries are wanted: there realloc and malloc_usable_size take their slow
-// halves.
-static size_t quick_pages;
-
-void alloc_init(void) { quick_pages = has_canaries() ? 0 : page_map.pages; }
-
-// Up to here calloc clears by itself.
-#define ZEROED_INLINE 128
+void alloc_init(void) { alloc_quick_pages = has_canaries() ? 0 : page_map.pages; }
 
 static void *out_of_memory(void)
 {
@@ -90,76 +75,80 @@ static void *take_class(unsigned cls, size_t size)
     return likely(p != NULL) ? p : out_of_memory();
 }
 
-static void *take_pages(size_t size, size_t align, bool *clean)
+static void *take_pages(size_t size, size_t align, bool *clean, const void *site)
 {
-    return is_hardened() ? hardened_large_alloc(size, align, clean) : large_alloc(size, align, clean);
+    return is_hardened() ? hardened_large_alloc(size, align, clean, site) : large_alloc(size, align, clean);
 }
 
-static void *take_large(size_t size, size_t align, bool *clean)
+static NOINLINE void *take_large(size_t size, size_t align, bool *clean, const void *site)
 {
     bool possible = size <= PTRDIFF_MAX && align <= PTRDIFF_MAX && heap_start();
-    void *p = possible ? take_pages(size, align, clean) : NULL;
+    void *p = possible ? take_pages(size, align, clean, site) : NULL;
     if (p == NULL && possible && size <= min_size(os_memory_bytes(), limit_bound(LIMIT_HARD))) {
         alloc_collect();
-        p = take_pages(size, align, clean);
+        p = take_pages(size, align, clean, site);
     }
     end_slow_path();
     return p != NULL ? p : out_of_memory();
 }
 
-static NOINLINE void *take_with_canary(size_t align, size_t size)
+static NOINLINE void *take_with_canary(size_t align, size_t size, const void *site)
 {
     bool clean;
     unsigned cls = hardened_slot_class(align, size);
     if (cls == 0)
-        return take_large(size, align, &clean);
+        return take_large(size, align, &clean, site);
     void *p = take_class(cls, size);
-    return likely(p != NULL) ? hardened_slot_mark(p, cls, size) : NULL;
+    return likely(p != NULL) ? hardened_slot_mark(p, cls, size, site) : NULL;
 }
 
 // From the thread's cache, if it has one and there is something in it.
-static inline void *pop_with_canary(size_t align, size_t size)
+static inline void *pop_with_canary(size_t align, size_t size, const void *site)
 {
     unsigned cls = hardened_slot_class(align, size);
     void *p = bin_pop_ahead(&tcache_own->bins[cls], size_class_size(cls));
-    return likely(p != NULL) ? hardened_slot_mark(p, cls, size) : take_with_canary(align, size);
+    return likely(p != NULL) ? hardened_slot_mark(p, cls, size, site) : take_with_canary(align, size, site);
 }
 
 // What is too large for a slot with a canary is a large block.
-static NOINLINE void *take_alone(size_t align, size_t size)
+static NOINLINE void *take_alone(size_t align, size_t size, const void *site)
 {
     void *p = hardened_slot_class(align, size) == 0 ? NULL : lone_alloc(size, align);
     if (p == NULL)
-        return pop_with_canary(align, size);
+        return pop_with_canary(align, size, site);
+    hardened_note_allocated(page_of(p), site);
     end_slow_path();
     return p;
 }
 
-// `cls` serves where there are no canaries, which only the start of the heap decides.
-static NOINLINE void *take_slot(unsigned cls, size_t align, size_t size)
+// Where the fast paths have a cache there are no canaries. This is for where they have none.
+static NOINLINE void *take_uncached(size_t align, size_t size, const void *site)
 {
-    if (!ensure_started() || likely(!has_canaries()))
-        return take_class(cls, size);
-    return has_lone_blocks() ? take_alone(align, size) : pop_with_canary(align, size);
+    if (!ensure_started() || unlikely(!has_canaries()))
+        return take_class(size_class_aligned(size, align), size);
+    return has_lone_blocks() ? take_alone(align, size, site) : pop_with_canary(align, size, site);
 }
 
-void *alloc_small_slow(size_t size) { return take_slot(size_class_small[size], 1, size); }
-
-static NOINLINE void *alloc_large(size_t size, bool *clean)
-{
-    *clean = false;
-    void *p = likely(size <= PTRDIFF_MAX) ? large_alloc_recent(size) : NULL;
-    return likely(p != NULL) ? p : take_large(size, 1, clean);
-}
-
-void *alloc_medium(size_t size, struct tcache *self)
+static NOINLINE void *take_large_quickly(size_t size)
 {
     bool clean;
+    void *p = likely(size <= PTRDIFF_MAX) ? large_alloc_recent(size) : NULL;
+    return likely(p != NULL) ? p : take_large(size, 1, &clean, NULL);
+}
+
+static NOINLINE void *take_large_with_site(size_t size, const void *site)
+{
+    bool clean;
+    return take_large(size, 1, &clean, site);
+}
+
+void *alloc_slow(size_t size, const void *site)
+{
     if (unlikely(size > SIZE_CLASS_MAX))
-        return alloc_large(size, &clean);
-    unsigned cls = size_class_of_medium(size);
-    void *p = bin_pop(&self->bins[cls]);
-    return likely(p != NULL) ? p : take_slot(cls, 1, size);
+        return has_canaries() ? take_large_with_site(size, site) : take_large_quickly(size);
+    if (unlikely(tcache_self == &tcache_none))
+        return take_uncached(1, size, site);
+    return take_class(size_class_of(size), size);
 }
 
 // --- Pointers that come back.
@@ -191,8 +180,8 @@ static _Noreturn void misused(const char *call, const void *p)
         if (head.n != NO_PAGE.n && p < block_on(head)) // on its first page all the same
             misuse_foreign(call, p);
         if (head.n != NO_PAGE.n)
-            misuse_interior(call, p, block_on(head));
-        misuse_double_free(p);
+            misuse_interior(call, p, block_on(head), hardened_large_sites(head));
+        misuse_double_free(p, hardened_large_sites(page));
     }
     misuse_foreign(call, p);
 }
@@ -230,44 +219,54 @@ static inline __attribute__((always_inline)) unsigned checked_class(const char *
     return cls;
 }
 
-static NOINLINE void free_hardened_block(page_id page, void *p)
+// A block that is freed twice keeps the first one's site.
+static void free_lone(page_id page, const void *site)
+{
+    lone_size(page);
+    hardened_note_freed(page, site);
+    lone_free(page);
+}
+
+static NOINLINE void free_hardened_block(page_id page, void *p, const void *site)
 {
     if (is_lone_block(page, p))
-        lone_free(page);
+        free_lone(page, site);
     else if (is_hardened_block(page, p))
-        hardened_large_free(page);
+        hardened_large_free(page, site);
     else
         misused("free", p);
 }
 
-static inline __attribute__((always_inline)) void free_slow(page_id page, void *p, uint32_t entry)
+static inline __attribute__((always_inline)) void free_slow(page_id page, void *p, uint32_t entry,
+                                                            const void *site)
 {
     if (likely(entry_is_small(entry)))
         tcache_overflow(p, entry);
     else if (likely(entry == PAGE_LARGE) && likely(page_address(page) == p))
         large_free(page);
     else
-        free_hardened_block(page, p);
+        free_hardened_block(page, p, site);
     look_at_limits();
 }
 
 static _Noreturn NOINLINE void misused_free(const void *p) { misused("free", p); }
 
-static NOINLINE void free_hardened_slowly(void *p)
+static NOINLINE void free_hardened_slowly(void *p, const void *site)
 {
     page_id page = page_of(p);
     uint32_t entry = page_entry(page);
     if (entry_is_small(entry))
-        hardened_slot_free(tcache_own, p, entry, size_class_size(checked_class("free", p, page, NONE_LONE)));
+        hardened_slot_free(tcache_own, p, size_class_size(checked_class("free", p, page, NONE_LONE)), site,
+                           entry);
     else if (page.n != NO_PAGE.n)
-        free_slow(page, p, entry);
+        free_slow(page, p, entry, site);
     else if (p != NULL)
         misused_free(p);
 }
 
 // Without background_ensure: every free of a hardened heap comes by, those too that the C library makes while
 // it holds the lock that pthread_create wants.
-static NOINLINE void free_hardened(void *p)
+static NOINLINE void free_hardened(void *p, const void *site)
 {
     struct tcache *self = tcache_own;
     uintptr_t page = ((uintptr_t)p - self->base) >> PAGE_SHIFT;
@@ -276,20 +275,26 @@ static NOINLINE void free_hardened(void *p)
     if (likely(cls != 0)) {
         page_id first = span_first_page((page_id){(uint32_t)page});
         if (likely(span_slot_of(cls, p, (uintptr_t)page_address(first)) != SIZE_MAX)) {
-            hardened_slot_free(self, p, entry, size_class_size(cls));
+            hardened_slot_free(self, p, size_class_size(cls), site, entry);
             return;
         }
     }
-    free_hardened_slowly(p);
+    free_hardened_slowly(p, site);
 }
 
 void alloc_free_slow(void *p)
 {
+    page_id page = {(uint32_t)(((uintptr_t)p - page_map.base) >> PAGE_SHIFT)};
+    free_slow(page, p, page_entry_known(page), NULL);
+}
+
+void alloc_free_elsewhere(void *p, const void *site)
+{
     uintptr_t n = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
     if (unlikely(is_hardened()))
-        free_hardened(p);
+        free_hardened(p, site);
     else if (likely(n < page_map.pages))
-        free_slow((page_id){(uint32_t)n}, p, page_entry_known((page_id){(uint32_t)n}));
+        free_slow((page_id){(uint32_t)n}, p, page_entry_known((page_id){(uint32_t)n}), NULL);
     else if (p != NULL)
         misused_free(p);
 }
@@ -308,14 +313,11 @@ static NOINLINE size_t usable_size_slow(const void *p, const char *call)
 size_t alloc_usable_size(const void *p, const char *call)
 {
     uintptr_t page = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
-    if (unlikely(page >= quick_pages))
+    if (unlikely(page >= alloc_quick_pages))
         return usable_size_slow(p, call);
     unsigned cls = checked_class(call, p, (page_id){(uint32_t)page}, NONE_LONE);
     return likely(cls != 0) ? size_class_size(cls) : large_size((page_id){(uint32_t)page});
 }
-
-// What realloc asks for where a block creeps upwards: blocks that grew once mostly grow on.
-static inline size_t with_growth(size_t size) { return size + size / 4; }
 
 // What a block of that size and alignment holds.
 static size_t size_held(size_t align, size_t size)
@@ -328,7 +330,7 @@ static size_t size_held(size_t align, size_t size)
 
 static bool may_hold(size_t holds, size_t align, size_t size)
 {
-    enum slack slack = load_relaxed(&most_slack);
+    enum slack slack = load_relaxed(&alloc_most_slack);
     if (has_canaries() && hardened_slot_class(align, size) != 0) // or it came from pvalloc, or was large
         return holds == size || holds == align_up(size, os_page_size()) ||
                (size <= holds && slack == SLACK_ANY);
@@ -339,67 +341,53 @@ static bool may_hold(size_t holds, size_t align, size_t size)
            (size <= holds && slack == SLACK_OF_GROWTH && alloc_good_size(with_growth(size)) >= holds);
 }
 
-void alloc_free_aligned_sized(void *p, size_t align, size_t size)
+static struct sites sites_of(const void *p)
 {
-    if (p == NULL)
-        return;
+    page_id page = page_of(p);
+    unsigned cls = entry_class(page_entry(page));
+    return cls != 0 ? canary_sites(p, size_class_size(cls)) : hardened_large_sites(page);
+}
+
+void alloc_check_size(const void *p, size_t align, size_t size)
+{
     size_t holds = alloc_usable_size(p, "free");
     if (unlikely(!is_power_of_two(align) || !may_hold(holds, align, size)))
-        misuse_size("free", p, size, holds);
+        misuse_size("free", p, size, holds, sites_of(p));
+}
+
+void alloc_free_sized_slow(void *p, size_t size)
+{
+    alloc_check_size(p, 1, size);
     alloc_free_fast(p);
 }
 
-// Where the heap is hardened every sized free comes here; mostly the class is the size's.
-void alloc_free_sized_slow(void *p, size_t size)
+// Mostly the heap is hardened, and the class is the size's.
+void alloc_free_sized_elsewhere(void *p, size_t size, const void *site)
 {
-    if (is_hardened() && !has_canaries() && size <= SIZE_CLASS_MAX &&
-        entry_class(page_entry(page_of(p))) == size_class_of(size))
-        alloc_free_slow(p);
-    else
-        alloc_free_aligned_sized(p, 1, size);
+    bool fits = is_hardened() && !has_canaries() && size <= SIZE_CLASS_MAX &&
+                entry_class(page_entry(page_of(p))) == size_class_of(size);
+    if (!fits && p != NULL)
+        alloc_check_size(p, 1, size);
+    alloc_free_elsewhere(p, site);
 }
 
 // --- calloc and realloc.
 
-typedef uint64_t sixteen __attribute__((vector_size(16), may_alias));
-
-// Slots start at multiples of sixteen bytes and are as long, so whole sixteens can be cleared; those from the
-// front and those from the back may meet.
-static inline __attribute__((always_inline)) void *zero_slot(void *p, size_t bytes)
+static void *take_large_zeroed(size_t size, const void *site)
 {
-    sixteen *front = p, *back = front + (bytes + 15) / 16;
-    front[0] = (sixteen){0};
-    if (bytes <= 16)
-        return p;
-    back[-1] = (sixteen){0};
-    if (bytes <= 32)
-        return p;
-    front[1] = back[-2] = (sixteen){0};
-    if (bytes <= 64)
-        return p;
-    front[2] = front[3] = back[-3] = back[-4] = (sixteen){0};
-    return p;
+    bool clean = false, recent = !has_canaries() && size <= PTRDIFF_MAX;
+    void *p = recent ? large_alloc_recent(size) : NULL;
+    if (p == NULL)
+        p = take_large(size, 1, &clean, site);
+    return p == NULL || clean ? p : memset(p, 0, size);
 }
 
-static NOINLINE void *zeroed_slow(size_t bytes)
+void *alloc_zeroed_slow(size_t bytes, const void *site)
 {
-    void *p = alloc_small_slow(bytes);
+    if (bytes > SIZE_CLASS_MAX)
+        return take_large_zeroed(bytes, site);
+    void *p = alloc_slow(bytes, site);
     return likely(p != NULL) ? memset(p, 0, bytes) : NULL;
-}
-
-void *alloc_zeroed(size_t count, size_t size)
-{
-    size_t bytes;
-    bool clean = false;
-    if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
-        return out_of_memory();
-    if (bytes <= ZEROED_INLINE) {
-        struct tcache *self = tcache_self;
-        void *p = bin_pop(bin_at(self, self->class_field[bytes]));
-        return likely(p != NULL) ? zero_slot(p, bytes) : zeroed_slow(bytes);
-    }
-    void *p = bytes > SIZE_CLASS_MAX ? alloc_large(bytes, &clean) : alloc_fast(bytes);
-    return p == NULL || clean ? p : memset(p, 0, bytes);
 }
 
 // A block that creeps upwards gets room for some steps more; one that leaps, as containers do that double,
@@ -447,138 +435,95 @@ static void *resize_large(void *p, page_id page, size_t size)
     return move(p, large_size(page), size);
 }
 
-// Each block is as large as was asked for; without memory it can always become smaller.
-static NOINLINE void *resize_with_canary(void *p, unsigned cls, size_t size)
+void *alloc_resize_slow(void *p, size_t size)
 {
-    int saved = errno;
-    size_t holds = hardened_slot_size(p, cls);
-    void *moved = hardened_slot_class(1, size) == cls ? NULL : alloc_fast(size);
-    if (moved == NULL && size > holds && hardened_slot_class(1, size) != cls)
-        return NULL;
-    errno = saved;
-    if (moved == NULL) {
-        hardened_slot_resize(p, cls, size);
-        return p;
-    }
-    return carry_over(moved, p, holds, size);
-}
-
-// It has no room, and what is left of its pages belongs to no other: it moves.
-static void *resize_lone(void *p, page_id page, size_t size)
-{
-    size_t holds = lone_size(page);
-    void *moved = size <= holds ? take_smaller(size) : alloc_fast(size);
-    if (moved == NULL)
-        return size <= holds ? p : NULL;
-    return carry_over(moved, p, holds, size);
-}
-
-static NOINLINE void *resize_or_move(void *p, size_t size)
-{
-    if (p == NULL)
-        return alloc_fast(size);
     page_id page = page_of(p);
     unsigned cls = checked_class("realloc", p, page, ANY_BLOCK);
     if (size == 0) {
         alloc_free_fast(p);
         return NULL;
     }
-    if (cls == 0)
-        return page_entry(page) == PAGE_LONE ? resize_lone(p, page, size) : resize_large(p, page, size);
-    return has_canaries() ? resize_with_canary(p, cls, size) : move(p, size_class_size(cls), size);
+    return cls == 0 ? resize_large(p, page, size) : move(p, size_class_size(cls), size);
 }
 
-// A small block stays where it is when one that grew to this size could hold as much. Then p is not looked at
-// any closer than free would: what is wrong with it comes out when the block goes home.
-void *alloc_resize(void *p, size_t size)
+static void *carry_over_from(void *moved, void *p, size_t holds, size_t size, const void *site)
 {
-    uintptr_t page = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
-    if (likely(page < quick_pages)) {
-        unsigned cls = entry_class(load_relaxed(&page_map.entries[page]));
-        const struct size_class_info *info = &size_class_table[cls];
-        if (likely(size - 1 < info->size) && likely(with_growth(size) > info[-1].size)) {
-            note_slack(SLACK_OF_GROWTH);
-            return p;
-        }
+    memcpy(moved, p, min_size(holds, size));
+    alloc_free_elsewhere(p, site);
+    return moved;
+}
+
+// Each block is as large as was asked for; without memory it can always become smaller.
+static void *resize_with_canary(void *p, unsigned cls, size_t size, const void *site)
+{
+    int saved = errno;
+    size_t holds = hardened_slot_size(p, cls);
+    void *moved = hardened_slot_class(1, size) == cls ? NULL : alloc_slow(size, site);
+    if (moved == NULL && size > holds && hardened_slot_class(1, size) != cls)
+        return NULL;
+    errno = saved;
+    if (moved == NULL) {
+        hardened_slot_resize(p, cls, size, site);
+        return p;
     }
-    return resize_or_move(p, size);
+    return carry_over_from(moved, p, holds, size, site);
 }
 
-void *alloc_resize_array(void *p, size_t count, size_t size)
+static void *resize_hardened_large(void *p, page_id page, size_t size, const void *site)
 {
-    size_t bytes;
-    if (unlikely(__builtin_mul_overflow(count, size, &bytes)))
-        return out_of_memory();
-    return alloc_resize(p, bytes);
+    int saved = errno;
+    bool lone =
+        page_entry(page) == PAGE_LONE; // it has no room, and what is left of its pages belongs to no other
+    size_t holds = lone ? lone_size(page) : large_size(page);
+    if (!lone && size > SIZE_CLASS_MAX && size <= PTRDIFF_MAX && hardened_large_resize(page, size))
+        return p;
+    void *moved = alloc_slow(size, site);
+    if (moved != NULL)
+        return carry_over_from(moved, p, holds, size, site);
+    if (size > holds)
+        return NULL;
+    note_slack(SLACK_ANY);
+    errno = saved;
+    return p;
+}
+
+void *alloc_resize_elsewhere(void *p, size_t size, const void *site)
+{
+    if (p == NULL) {
+        void *fresh = alloc_pop(size);
+        return fresh != NULL ? fresh : alloc_slow(size, site);
+    }
+    if (!has_canaries())
+        return alloc_resize_slow(p, size); // no block; it says so
+    page_id page = page_of(p);
+    unsigned cls = checked_class("realloc", p, page, ANY_BLOCK);
+    if (size == 0) {
+        alloc_free_elsewhere(p, site);
+        return NULL;
+    }
+    return cls == 0 ? resize_hardened_large(p, page, size, site) : resize_with_canary(p, cls, size, site);
 }
 
 // --- Alignment.
 
-static NOINLINE void *aligned_slow(size_t align, size_t size)
+void *alloc_aligned_slow(size_t align, size_t size, const void *site)
 {
     bool clean;
     unsigned cls = size_class_aligned(size, align);
-    return cls == 0 ? take_large(size, align, &clean) : take_slot(cls, align, size);
+    if (cls == 0)
+        return take_large(size, align, &clean, site);
+    return likely(tcache_self != &tcache_none) ? take_class(cls, size) : take_uncached(align, size, site);
 }
 
-static inline __attribute__((always_inline)) void *aligned_fast(size_t align, size_t size)
-{
-    unsigned cls = size_class_aligned(size, align);
-    return cls == 0 ? NULL : bin_pop(&tcache_self->bins[cls]);
-}
-
-void *alloc_aligned(size_t align, size_t size)
-{
-    void *p = aligned_fast(align, size);
-    return likely(p != NULL) ? p : aligned_slow(align, size);
-}
-
-void *alloc_aligned_c(size_t align, size_t size)
-{
-    if (is_power_of_two(align))
-        return alloc_aligned(align, size);
-    errno = EINVAL;
-    return NULL;
-}
-
-void *alloc_memalign(size_t align, size_t size)
-{
-    if (align > (size_t)PTRDIFF_MAX + 1) { // there is no power of two to round it up to
-        errno = EINVAL;
-        return NULL;
-    }
-    return alloc_aligned(align <= 1 ? 1 : (size_t)1 << log2_ceil(align), size);
-}
-
-static NOINLINE int posix_slow(void **result, size_t align, size_t size)
+int alloc_posix_slow(void **result, size_t align, size_t size, const void *site)
 {
     int saved = errno;
-    void *p = aligned_slow(align, size);
+    void *p = alloc_aligned_slow(align, size, site);
     errno = saved;
     if (p == NULL)
         return ENOMEM;
     *result = p;
     return 0;
-}
-
-int alloc_posix_memalign(void **result, size_t align, size_t size)
-{
-    if (unlikely(!is_power_of_two(align)) || unlikely(align < sizeof(void *)))
-        return EINVAL;
-    void *p = aligned_fast(align, size);
-    if (unlikely(p == NULL))
-        return posix_slow(result, align, size);
-    *result = p;
-    return 0;
-}
-
-void *alloc_valloc(size_t size) { return alloc_aligned(os_page_size(), size); }
-
-void *alloc_pvalloc(size_t size)
-{
-    if (size > PTRDIFF_MAX)
-        return out_of_memory();
-    return alloc_aligned(os_page_size(), align_up(max_size(size, 1), os_page_size()));
 }
 
 // --- The rest.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "core/canary.h"
 
-void canary_set_size(void *p, size_t slot, size_t size)
+#include "core/size_class.h"
+
+void canary_set_size(void *p, size_t slot, size_t size, uint32_t site)
 {
     memset((char *)p + size, (int)(CANARY_PAD_WORD & 0xff), slot - CANARY_BYTES - size);
-    store_relaxed(canary_place(p, slot), canary_word(canary_hash(p), size));
+    store_relaxed(canary_place(p, slot), canary_word_live(canary_hash(p), site, size));
 }
 
 enum canary_state canary_look(const void *p, size_t slot, size_t *size)
@@ -14,5 +16,23 @@ enum canary_state canary_look(const void *p, size_t slot, size_t *size)
         return CANARY_LIVE;
     if (word == 0)
         return CANARY_FRESH;
-    return word == canary_word(hash, CANARY_SIZE_FREED) ? CANARY_FREED : CANARY_BROKEN;
+    return canary_is_whole(word, ~hash) ? CANARY_FREED : CANARY_BROKEN;
+}
+
+// What ran over the check alone left the rest; that is believed where the size is one for such a slot.
+static bool says_size(uint64_t word, size_t slot)
+{
+    size_t needed = canary_size(word) + CANARY_BYTES;
+    return needed <= slot && size_class_size(size_class_of(needed)) == slot;
+}
+
+struct sites canary_sites(const void *p, size_t slot)
+{
+    if (!has_canaries())
+        return NO_SITES;
+    uint64_t word = load_relaxed(canary_place(p, slot)), hash = canary_hash(p);
+    const void *allocated = site_address((uint32_t)(word >> CANARY_ALLOCATED_SHIFT));
+    if (canary_is_whole(word, ~hash))
+        return (struct sites){allocated, site_address((uint32_t)(word >> CANARY_SHIFT) & SITE_MASK)};
+    return canary_is_whole(word, hash) || says_size(word, slot) ? (struct sites){allocated, NULL} : NO_SITES;
 }

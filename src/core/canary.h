@@ -7,17 +7,20 @@
 #include "core/atomics.h"
 #include "core/bits.h"
 #include "core/harden.h"
+#include "core/site.h"
 #include <string.h>
 
 #define CANARY_BYTES sizeof(uint64_t)
 
 //     block: size bytes │ pad: 0 or more, of which the first 16 and the last 8 are checked │ word
-// The word is  size << 40 | check, where the check is a keyed hash of address and size. It lies lowest
-// in memory, where an overrun comes first, and its lowest byte is never 0, as the end of a string is. Nothing
-// but messages depends on what the word holds once it was found to be whole.
+// The word is
+//     live:   allocated << 48 | size << 32 | check        freed:  allocated << 48 | freed << 32 | check
+// where allocated and freed are numbers of sites, and the check is a keyed hash of address, state and what
+// stands above it. It lies lowest in memory, where an overrun comes first, and its lowest byte is never 0, as
+// the end of a string is. Nothing but messages depends on what the word holds once it was found to be whole.
 #define CANARY_PAD_WORD UINT64_C(0xc5c5c5c5c5c5c5c5)
-#define CANARY_SIZE_SHIFT 40
-#define CANARY_SIZE_FREED ((UINT64_C(1) << (64 - CANARY_SIZE_SHIFT)) - 1) // no slot is as large
+#define CANARY_ALLOCATED_SHIFT 48
+#define CANARY_SHIFT 32
 
 enum canary_state {
     CANARY_LIVE,   // in use, with a size
@@ -28,9 +31,11 @@ enum canary_state {
 
 // What is wrong with a slot, or its size. *size is set for a live one.
 enum canary_state canary_look(const void *p, size_t slot, size_t *size);
-// Marks a slot of `slot` bytes as one that holds `size`; size + CANARY_BYTES <= slot. What the block holds
-// stays.
-void canary_set_size(void *p, size_t slot, size_t size);
+// Marks a slot of `slot` bytes as one that holds `size`, allocated at the site of that number; size +
+// CANARY_BYTES <= slot. What the block holds stays.
+void canary_set_size(void *p, size_t slot, size_t size, uint32_t site);
+// What the slot says of its sites, as far as its word stands. None where there are no canaries.
+struct sites canary_sites(const void *p, size_t slot);
 
 // Of an address; the word for each size follows from it.
 static inline uint64_t canary_hash(const void *p)
@@ -38,11 +43,24 @@ static inline uint64_t canary_hash(const void *p)
     return ((uintptr_t)p ^ harden.secrets[0]) * harden.secrets[1];
 }
 
-static inline uint64_t canary_word(uint64_t hash, uint64_t size)
+// `said` is what stands above the check.
+static inline uint64_t canary_word(uint64_t hash, uint64_t said)
 {
-    uint64_t check = (hash ^ size * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - CANARY_SIZE_SHIFT);
-    return size << CANARY_SIZE_SHIFT | check | 1;
+    return said << CANARY_SHIFT | (hash ^ said * UINT64_C(0x9e3779b97f4a7c15)) >> CANARY_SHIFT | 1;
 }
+
+static inline uint64_t canary_word_live(uint64_t hash, uint64_t site, uint64_t size)
+{
+    return canary_word(hash, site << SITE_BITS | size);
+}
+
+// Whether the word is one of a live slot; of a freed one if `hash` is the complement of the address's.
+static inline bool canary_is_whole(uint64_t word, uint64_t hash)
+{
+    return word == canary_word(hash, word >> CANARY_SHIFT);
+}
+
+static inline size_t canary_size(uint64_t word) { return (size_t)(word >> CANARY_SHIFT & SITE_MASK); }
 
 // Relaxed: two threads that free one block at once meet here, and later in the span's bitmap.
 static inline atomic_u64 *canary_place(const void *p, size_t slot)
@@ -75,7 +93,7 @@ static inline bool canary_pad_stands(const void *p, size_t slot, size_t size)
 }
 
 // What the block holds is lost in part, and need not be kept: so the pad needs no exact start.
-static inline void canary_set_live(void *p, size_t slot, size_t size, uint64_t hash)
+static inline void canary_set_live(void *p, size_t slot, size_t size, uint64_t hash, uint32_t site)
 {
     size_t last = slot - 2 * CANARY_BYTES;
     canary_pad(p, last);
@@ -83,15 +101,15 @@ static inline void canary_set_live(void *p, size_t slot, size_t size, uint64_t h
         canary_pad(p, size);
         canary_pad(p, min_size(size + 8, last));
     }
-    store_relaxed(canary_place(p, slot), canary_word(hash, size));
+    store_relaxed(canary_place(p, slot), canary_word_live(hash, site, size));
 }
 
 // True, and *size is set, when the slot is live and nothing ran over the block's end.
 static inline bool canary_is_live(const void *p, size_t slot, uint64_t hash, size_t *size)
 {
     uint64_t word = load_relaxed(canary_place(p, slot));
-    *size = (size_t)(word >> CANARY_SIZE_SHIFT);
-    return likely(word == canary_word(hash, *size)) && likely(*size <= slot - CANARY_BYTES) &&
+    *size = canary_size(word);
+    return likely(canary_is_whole(word, hash)) && likely(*size <= slot - CANARY_BYTES) &&
            likely(canary_pad_stands(p, slot, *size));
 }
 
@@ -103,8 +121,9 @@ typedef uint64_t canary_chunk __attribute__((vector_size(16), may_alias));
 #define CANARY_WATCHED ((size_t)1024)
 
 // Slots are whole chunks at multiples of a chunk; those from the front and those from the back may meet.
-static inline void canary_set_freed(void *p, size_t slot, uint64_t hash)
+static inline void canary_set_freed(void *p, size_t slot, uint64_t hash, uint32_t site)
 {
+    uint64_t allocated = load_relaxed(canary_place(p, slot)) >> CANARY_ALLOCATED_SHIFT;
     canary_chunk *front = p, *back = front + slot / sizeof *front, zero = {0};
     if (slot > CANARY_SHORT)
         memset(p, 0, min_size(slot, CANARY_WATCHED));
@@ -113,7 +132,7 @@ static inline void canary_set_freed(void *p, size_t slot, uint64_t hash)
         front[1] = back[-2] = zero;
     if (slot > 4 * sizeof zero)
         front[2] = front[3] = back[-3] = back[-4] = zero;
-    store_relaxed(canary_place(p, slot), canary_word(hash, CANARY_SIZE_FREED));
+    store_relaxed(canary_place(p, slot), canary_word(~hash, allocated << SITE_BITS | site));
 }
 
 // True when what is watched of the slot holds zeros before its word.
@@ -133,7 +152,7 @@ static inline bool canary_is_clear(const void *p, size_t slot)
 static inline bool canary_is_free(const void *p, size_t slot, uint64_t hash)
 {
     uint64_t word = load_relaxed(canary_place(p, slot));
-    return (likely(word == canary_word(hash, CANARY_SIZE_FREED)) || word == 0) && canary_is_clear(p, slot);
+    return (likely(canary_is_whole(word, ~hash)) || word == 0) && canary_is_clear(p, slot);
 }
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "buddy/page_heap.h"
 #include "core/bits.h"
+#include "core/canary.h"
 #include "core/decay.h"
 #include "core/guard.h"
 #include "core/harden.h"
@@ -519,11 +520,13 @@ static void *slot_address(const struct span *span, size_t slot)
     return (void *)(span_start(span) + slot * (uintptr_t)span->size);
 }
 
+static _Noreturn void given_twice(void *p, size_t slot) { misuse_double_free(p, canary_sites(p, slot)); }
+
 static void give_word(struct give_run *run, unsigned word)
 {
     uint64_t mask = run->masks[word], twice = span_give_bits(run->span, word, mask) & mask;
     if (unlikely(twice != 0))
-        misuse_double_free(slot_address(run->span, word * 64 + bits_lowest(twice)));
+        given_twice(slot_address(run->span, word * 64 + bits_lowest(twice)), run->span->size);
 }
 
 static void end_span(struct give_run *run, struct central *self)
@@ -539,7 +542,7 @@ static struct span *checked_span(unsigned cls, void *p, page_id page)
 {
     uint32_t entry = page_entry(page);
     if (unlikely(entry_class(entry) != cls || !entry_is_small(entry)))
-        misuse_double_free(p); // its span went home: somebody else gave the object back before
+        misuse_double_free(p, NO_SITES); // its span went home: somebody else gave the object back before
     return span_of_page(page);
 }
 
@@ -568,7 +571,7 @@ static inline void give_one(struct give_run *run, struct central *self, unsigned
     size_t slot = checked_slot(run->span, p), word = slot / 64;
     uint64_t mask = (run->words >> word & 1) != 0 ? run->masks[word] : 0, bit = UINT64_C(1) << (slot % 64);
     if (unlikely((mask & bit) != 0))
-        misuse_double_free(p);
+        given_twice(p, run->span->size);
     run->masks[word] = mask | bit;
     run->words |= 1u << word;
     run->counted++;

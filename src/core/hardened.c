@@ -27,21 +27,36 @@ static struct page_run take_run(size_t n, size_t align_pages, bool *clean)
     return (struct page_run){behind(block.first, before), n};
 }
 
-static void *make_block(page_id first, size_t pages, bool guarded)
+void hardened_note_allocated(page_id first, const void *site)
+{
+    struct span *span = span_at(first);
+    span->cls = 0;
+    store_relaxed(&span->sites, has_canaries() ? site_number(site) << SITE_BITS : 0);
+}
+
+void hardened_note_freed(page_id first, const void *site)
+{
+    struct span *span = span_at(first);
+    if (has_canaries())
+        store_relaxed(&span->sites, load_relaxed(&span->sites) | site_number(site));
+}
+
+static void *make_block(page_id first, size_t pages, bool guarded, const void *site)
 {
     struct span *span = span_make_large(first, pages, false);
     store_relaxed(&span->guarded, guarded);
+    hardened_note_allocated(first, site);
     page_map_set(first, 1, PAGE_HARDENED);
     return page_address(first);
 }
 
-static void *take_guarded(size_t pages, size_t align_pages, bool *clean)
+static void *take_guarded(size_t pages, size_t align_pages, bool *clean, const void *site)
 {
     struct page_run run = {NO_PAGE, 0};
     if (align_pages == 1)
         run = page_heap_take_guarded(pages + 2);
     if (run.n != 0)
-        return make_block(behind(run.first, 1), run.n - 2, true);
+        return make_block(behind(run.first, 1), run.n - 2, true, site);
     run = take_run(pages + 2, align_pages, clean);
     if (run.n == 0)
         return NULL;
@@ -50,7 +65,7 @@ static void *take_guarded(size_t pages, size_t align_pages, bool *clean)
         page_heap_give(run.first, 1);
         page_heap_give(behind(run.first, run.n - 1), 1);
     }
-    return make_block(behind(run.first, 1), pages, guarded);
+    return make_block(behind(run.first, 1), pages, guarded, site);
 }
 
 // Under a limit on address space there are no guards.
@@ -60,20 +75,21 @@ static size_t pages_of_block(size_t size)
     return page_map_is_reserved() ? recent_guarded_size(pages) : pages;
 }
 
-void *hardened_large_alloc(size_t size, size_t align, bool *clean)
+void *hardened_large_alloc(size_t size, size_t align, bool *clean, const void *site)
 {
     size_t pages = pages_of_block(size);
     *clean = false;
     if (page_map_is_reserved())
-        return take_guarded(pages, max_size(1, align >> PAGE_SHIFT), clean);
+        return take_guarded(pages, max_size(1, align >> PAGE_SHIFT), clean, site);
     struct page_block block = page_heap_take(pages, max_size(align, PAGE_SIZE));
     *clean = block.clean;
-    return block.first.n == NO_PAGE.n ? NULL : make_block(block.first, pages, false);
+    return block.first.n == NO_PAGE.n ? NULL : make_block(block.first, pages, false, site);
 }
 
-void hardened_large_free(page_id first)
+void hardened_large_free(page_id first, const void *site)
 {
     struct span *span = span_at(first);
+    hardened_note_freed(first, site);
     size_t pages = load_relaxed(&span->pages);
     page_map_set(first, 1, 0);
     memset(page_address(first), 0, min_size(HARDENED_ZEROED, pages * PAGE_SIZE));
@@ -86,6 +102,15 @@ void hardened_large_free(page_id first)
 bool hardened_large_resize(page_id first, size_t size)
 {
     return pages_of_block(size) == load_relaxed(&span_at(first)->pages);
+}
+
+struct sites hardened_large_sites(page_id first)
+{
+    struct span *span = span_at(first);
+    uint32_t sites = has_canaries() && span->cls == 0 ? load_relaxed(&span->sites) : 0;
+    if (sites == 0)
+        return NO_SITES;
+    return (struct sites){site_address(sites >> SITE_BITS), site_address(sites & SITE_MASK)};
 }
 
 // --- Slots.
@@ -111,7 +136,7 @@ static NOINLINE void free_slowly(void *p, uint32_t entry)
 {
     struct span *span = span_of_page(page_of(p));
     if (span_slot_is_free(span, span_slot_of(entry_class(entry), p, span_start(span))))
-        misuse_double_free(p);
+        misuse_double_free(p, NO_SITES);
     tcache_overflow(p, entry);
 }
 
@@ -161,8 +186,8 @@ static _Noreturn NOINLINE void reject(const void *p, size_t slot)
 {
     size_t size;
     if (canary_look(p, slot, &size) == CANARY_BROKEN)
-        misuse_overrun(p, slot);
-    misuse_double_free(p);
+        misuse_overrun(p, slot, canary_sites(p, slot));
+    misuse_double_free(p, canary_sites(p, slot));
 }
 
 static NOINLINE void retire_slowly(void *p) { tcache_overflow(p, page_entry(page_of(p))); }
@@ -176,32 +201,57 @@ static inline void retire(struct tcache *self, void *p, size_t slot)
         retire_slowly(left);
 }
 
-static NOINLINE void free_with_canary(struct tcache *self, void *p, size_t slot)
+static inline void free_at(struct tcache *self, void *p, size_t slot, uint32_t site)
 {
     uint64_t hash = canary_hash(p);
     size_t size;
     if (unlikely(!canary_is_live(p, slot, hash, &size)))
         reject(p, slot);
-    canary_set_freed(p, slot, hash);
+    canary_set_freed(p, slot, hash, site);
     retire(self, p, slot);
 }
 
-void hardened_slot_free(struct tcache *self, void *p, uint32_t entry, size_t slot)
+static NOINLINE void free_at_displaced(struct tcache *self, void *p, size_t slot, const void *site)
+{
+    free_at(self, p, slot, site_number(site));
+}
+
+// The rare half is a function of its own, so that this one saves no registers.
+static NOINLINE void free_with_canary(struct tcache *self, void *p, size_t slot, const void *site)
+{
+    if (site_is_at_first_place(site))
+        free_at(self, p, slot, site_first_place((uintptr_t)site));
+    else
+        free_at_displaced(self, p, slot, site);
+}
+
+void hardened_slot_free(struct tcache *self, void *p, size_t slot, const void *site, uint32_t entry)
 {
     if (has_canaries())
-        free_with_canary(self, p, slot);
+        free_with_canary(self, p, slot, site);
     else
         free_zeroed(self, p, entry, slot);
 }
 
-void *hardened_slot_mark(void *p, unsigned cls, size_t size)
+static inline void *mark_at(void *p, unsigned cls, size_t size, uint32_t site)
 {
     size_t slot = size_class_size(cls);
     uint64_t hash = canary_hash(p);
     if (unlikely(!canary_is_free(p, slot, hash)))
-        misuse_written_after_free(p, slot);
-    canary_set_live(p, slot, size, hash);
+        misuse_written_after_free(p, slot, canary_sites(p, slot));
+    canary_set_live(p, slot, size, hash, site);
     return p;
+}
+
+static NOINLINE void *mark_at_displaced(void *p, unsigned cls, size_t size, const void *site)
+{
+    return mark_at(p, cls, size, site_number(site));
+}
+
+void *hardened_slot_mark(void *p, unsigned cls, size_t size, const void *site)
+{
+    return site_is_at_first_place(site) ? mark_at(p, cls, size, site_first_place((uintptr_t)site))
+                                        : mark_at_displaced(p, cls, size, site);
 }
 
 size_t hardened_slot_size(const void *p, unsigned cls)
@@ -212,7 +262,7 @@ size_t hardened_slot_size(const void *p, unsigned cls)
     return size;
 }
 
-void hardened_slot_resize(void *p, unsigned cls, size_t size)
+void hardened_slot_resize(void *p, unsigned cls, size_t size, const void *site)
 {
-    canary_set_size(p, size_class_size(cls), size);
+    canary_set_size(p, size_class_size(cls), size, site_number(site));
 }

@@ -13,9 +13,16 @@
 // What lies behind is zeroed by going back to the kernel, unless it is handed out before.
 #define HARDENED_ZEROED ((size_t)4096)
 
+// Where a function takes a site, it is that of the call which allocates or frees.
+//
 // A large block between guards, or without where there are guards enough. As large_alloc.
-void *hardened_large_alloc(size_t size, size_t align, bool *clean);
-void hardened_large_free(page_id first);
+void *hardened_large_alloc(size_t size, size_t align, bool *clean, const void *site);
+void hardened_large_free(page_id first, const void *site);
+// Notes the sites of such a block, or of a lone one.
+void hardened_note_allocated(page_id first, const void *site);
+void hardened_note_freed(page_id first, const void *site);
+// Of such a block, or of the last one that started there; none where there are no canaries.
+struct sites hardened_large_sites(page_id first);
 // Such a block moves whenever its pages change.
 bool hardened_large_resize(page_id first, size_t size);
 
@@ -25,7 +32,7 @@ bool hardened_large_resize(page_id first, size_t size);
 
 // A slot of `slot` bytes is freed; `self` is tcache_own, `entry` the page's. Ends the process if no block is
 // in it, as far as can be seen.
-void hardened_slot_free(struct tcache *self, void *p, uint32_t entry, size_t slot);
+void hardened_slot_free(struct tcache *self, void *p, size_t slot, const void *site, uint32_t entry);
 
 // --- With canaries.
 
@@ -39,10 +46,10 @@ static inline unsigned hardened_slot_class(size_t align, size_t size)
 }
 
 // A slot of the class is handed out: nothing may have been written to it since it was freed.
-void *hardened_slot_mark(void *p, unsigned cls, size_t size);
+void *hardened_slot_mark(void *p, unsigned cls, size_t size, const void *site);
 // How many bytes the block was made for. Ends the process if p is no live block, or was run over.
 size_t hardened_slot_size(const void *p, unsigned cls);
 // Changes that size where the block stands, in a slot that can hold it.
-void hardened_slot_resize(void *p, unsigned cls, size_t size);
+void hardened_slot_resize(void *p, unsigned cls, size_t size, const void *site);
 
 #endif

@@ -14,6 +14,7 @@
 #include "core/os.h"
 #include "core/page_map.h"
 #include "core/print.h"
+#include "core/site.h"
 #include "tcache/tcache.h"
 #include <unistd.h>
 
@@ -56,7 +57,7 @@ static bool start_layers(void)
     limit_refresh();
     harden_init();
     meta_init();
-    if (!page_map_init(load_relaxed(&options.arena)) || !zone_table_init())
+    if (!site_init() || !page_map_init(load_relaxed(&options.arena)) || !zone_table_init())
         return false;
     page_heap_init();
     batch_init();

@@ -5,6 +5,7 @@
 #include "core/bits.h"
 #include "core/canary.h"
 #include "core/harden.h"
+#include "core/hardened.h"
 #include "core/limit.h"
 #include "core/misuse.h"
 #include "core/os.h"
@@ -184,9 +185,9 @@ size_t lone_size(page_id head)
     const char *p = lone_address(head), *body = (char *)align_down((uintptr_t)p, os_page_size());
     size_t size = load_relaxed(&span_at(head)->asked), rest = body_for(size) - (size_t)(p - body) - size;
     if (!is_all(p + size, rest, REST_BYTE))
-        misuse_overrun(p, size + rest);
+        misuse_overrun(p, size + rest, hardened_large_sites(head));
     if (!is_all(body, (size_t)(p - body), 0))
-        misuse_underrun(p);
+        misuse_underrun(p, hardened_large_sites(head));
     return size;
 }
 
@@ -207,7 +208,7 @@ void lone_free(page_id head)
 {
     uint32_t entry = PAGE_LONE;
     if (!cas_relaxed(&page_map.entries[head.n], &entry, 0))
-        misuse_double_free(lone_address(head));
+        misuse_double_free(lone_address(head), hardened_large_sites(head));
     size_t body = body_for(lone_size(head));
     struct page_run run = run_of(head);
     if (guard_close(body_of(run), body)) {

@@ -98,6 +98,10 @@ bool os_is_file_or_nothing(const char *path);
 // The file takes the other's place at one moment; false if refused.
 bool os_replace_file(const char *from, const char *to);
 void os_remove_file(const char *path);
+// -1 if refused.
+int os_open_for_reading(const char *path);
+// The next bytes of a file, as many as fit; 0 at its end.
+size_t os_read(int fd, char *text, size_t size);
 // The beginning of a file, terminated; returns its length, 0 when it cannot be read.
 size_t os_read_file(const char *path, char *text, size_t size);
 void os_close(int fd);

@@ -382,8 +382,17 @@ void os_close(int fd)
     errno = saved;
 }
 
-static size_t read_all(int fd, char *text, size_t size)
+int os_open_for_reading(const char *path)
 {
+    int saved = errno;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    errno = saved;
+    return fd;
+}
+
+size_t os_read(int fd, char *text, size_t size)
+{
+    int saved = errno;
     size_t length = 0;
     while (length < size) {
         ssize_t n = read(fd, text + length, size - length);
@@ -391,18 +400,17 @@ static size_t read_all(int fd, char *text, size_t size)
             break;
         length += n > 0 ? (size_t)n : 0;
     }
+    errno = saved;
     return length;
 }
 
 size_t os_read_file(const char *path, char *text, size_t size)
 {
-    int saved = errno;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    size_t length = fd < 0 ? 0 : read_all(fd, text, size - 1);
+    int fd = os_open_for_reading(path);
+    size_t length = fd < 0 ? 0 : os_read(fd, text, size - 1);
     text[length] = '\0';
     if (fd >= 0)
-        close(fd);
-    errno = saved;
+        os_close(fd);
     return length;
 }
 

@@ -4,6 +4,7 @@
 #include "buddy/page_heap.h"
 #include "buddy/zone.h"
 #include "core/bits.h"
+#include "core/canary.h"
 #include "core/harden.h"
 #include "core/misuse.h"
 #include "core/os.h"
@@ -53,8 +54,10 @@ struct span_step span_step_release(span_state before, int64_t slots)
 void span_reject(const char *call, const void *p, page_id page, unsigned cls)
 {
     uintptr_t start = (uintptr_t)page_address(span_first_page(page));
-    size_t slot = size_class_slot(cls, (uintptr_t)p - start);
-    misuse_interior(call, p, (void *)(start + slot * size_class_size(cls)));
+    size_t slot = size_class_slot(cls, (uintptr_t)p - start), size = size_class_size(cls);
+    bool whole = slot < size_class_table[cls].slots;
+    const void *block = (const void *)(start + slot * size);
+    misuse_interior(call, p, block, whole ? canary_sites(block, size) : NO_SITES);
 }
 
 void span_set_home(struct span *self, uint32_t home)

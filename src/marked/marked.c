@@ -69,7 +69,7 @@ static struct mark checked_mark(const void *p, const char *call)
         mark = read_mark(p);
     if (mark.state == MARK_FREED) {
         marks_end((void *)(uintptr_t)p, mark.size, ZONE); // for memcheck's own report
-        misuse_double_free(p);
+        misuse_double_free(p, NO_SITES);
     }
     if (mark.state != MARK_LIVE)
         misuse_foreign(call, p);
@@ -126,7 +126,7 @@ void marked_free_aligned_sized(void *p, size_t align, size_t size)
         return;
     struct mark mark = checked_mark(p, "free");
     if (mark.size != size || !is_power_of_two(align) || (uintptr_t)p % align != 0)
-        misuse_size("free", p, size, mark.size);
+        misuse_size("free", p, size, mark.size, NO_SITES);
     marked_free(p);
 }
 

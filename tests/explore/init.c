@@ -23,6 +23,7 @@ bool zone_table_init(void)
 struct page_map page_map = {.reserved = true};
 unsigned page_heap_stripes(void) { return 1; }
 void meta_init(void) {}
+bool site_init(void) { return true; }
 void page_heap_init(void) {}
 void batch_init(void) {}
 void central_init(void) {}

@@ -19,8 +19,8 @@ static void start(void)
 
 TestSuite(canary, .init = start);
 
-static void set_live(void *p, size_t size) { canary_set_live(p, SLOT, size, canary_hash(p)); }
-static void set_freed(void) { canary_set_freed(slot, SLOT, canary_hash(slot)); }
+static void set_live(void *p, size_t size) { canary_set_live(p, SLOT, size, canary_hash(p), 7); }
+static void set_freed(void) { canary_set_freed(slot, SLOT, canary_hash(slot), 9); }
 static enum canary_state look(size_t *size) { return canary_look(slot, SLOT, size); }
 
 Test(canary, a_slot_is_fresh_live_and_freed_in_turn)
@@ -50,7 +50,7 @@ Test(canary, every_byte_of_pad_and_word_counts)
                 if (at >= wanted + 16 && at < SLOT - 2 * CANARY_BYTES)
                     continue;
                 if (value % 2 == 0)
-                    canary_set_size(slot, SLOT, wanted);
+                    canary_set_size(slot, SLOT, wanted, 0);
                 else
                     set_live(slot, wanted);
                 cr_assert(look(&size) == CANARY_LIVE && size == wanted);
@@ -65,7 +65,7 @@ Test(canary, a_new_size_leaves_the_block_as_it_is)
     for (size_t size = 0; size <= SLOT - CANARY_BYTES; size++) {
         set_live(slot, SLOT - CANARY_BYTES);
         memset(slot, 1, SLOT - CANARY_BYTES);
-        canary_set_size(slot, SLOT, size);
+        canary_set_size(slot, SLOT, size, 0);
         for (size_t i = 0; i < size; i++)
             cr_assert_eq(slot[i], 1);
     }
@@ -86,7 +86,7 @@ Test(canary, a_slot_of_every_class_is_looked_at_as_far_as_it_is_watched)
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
         size_t size = size_class_size(cls), hash = canary_hash(any);
         memset(any, 1, size);
-        canary_set_freed(any, size, hash);
+        canary_set_freed(any, size, hash, 9);
         cr_assert(fill_is_zero(any, min_size(size - CANARY_BYTES, CANARY_WATCHED)));
         cr_assert(canary_is_free(any, size, hash), "%zu", size);
         for (size_t at = 0; at < size - CANARY_BYTES; at += 1 + size / 1000) {
@@ -115,4 +115,23 @@ Test(canary, a_clear_slot_has_no_byte_set)
         slot[at] = 1;
         cr_assert_not(canary_is_clear(slot, SLOT), "%zu", at);
     }
+}
+
+// What runs over the end by a few bytes leaves the number of the allocation.
+Test(canary, a_slot_tells_its_sites)
+{
+    cr_assert(site_init());
+    uint32_t first = site_number((const void *)0x1000), second = site_number((const void *)0x2000);
+    cr_assert(canary_sites(slot, SLOT).allocated == NULL && canary_sites(slot, SLOT).freed == NULL);
+    canary_set_live(slot, SLOT, SLOT - CANARY_BYTES, canary_hash(slot), first);
+    cr_assert_eq(canary_sites(slot, SLOT).allocated, (const void *)0x1000);
+    cr_assert_null(canary_sites(slot, SLOT).freed);
+    memset(slot + SLOT - CANARY_BYTES, 0, 4);
+    cr_assert_eq(canary_sites(slot, SLOT).allocated, (const void *)0x1000);
+    memset(slot + SLOT - CANARY_BYTES, 'a', 6);
+    cr_assert_null(canary_sites(slot, SLOT).allocated);
+    canary_set_live(slot, SLOT, 100, canary_hash(slot), first);
+    canary_set_freed(slot, SLOT, canary_hash(slot), second);
+    cr_assert_eq(canary_sites(slot, SLOT).allocated, (const void *)0x1000);
+    cr_assert_eq(canary_sites(slot, SLOT).freed, (const void *)0x2000);
 }

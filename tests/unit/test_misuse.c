@@ -35,18 +35,21 @@ static void run(void (*call)(void))
 
 static void *address(unsigned long n) { return (void *)n; }
 
-static void double_free(void) { misuse_double_free(address(0x7f0000001000)); }
+static void double_free(void) { misuse_double_free(address(0x7f0000001000), NO_SITES); }
 static void foreign_free(void) { misuse_foreign("free", address(0x7f0000001000)); }
 static void foreign_usable(void) { misuse_foreign("malloc_usable_size", address(0x1)); }
-static void interior_free(void) { misuse_interior("free", address(0x7f0000001010), address(0x7f0000001000)); }
+static void interior_free(void)
+{
+    misuse_interior("free", address(0x7f0000001010), address(0x7f0000001000), NO_SITES);
+}
 static void interior_realloc(void)
 {
-    misuse_interior("realloc", address(0xfffffffffffffff0), address(0x7f0000001000));
+    misuse_interior("realloc", address(0xfffffffffffffff0), address(0x7f0000001000), NO_SITES);
 }
-static void overrun(void) { misuse_overrun(address(0x7f0000001000), 112); }
-static void written(void) { misuse_written_after_free(address(0x7f0000001000), 112); }
-static void wrong_size(void) { misuse_size("free", address(0x7f0000001000), 100, 64); }
-static void huge_size(void) { misuse_size("free", address(0x7f0000001000), (size_t)-1, 0); }
+static void overrun(void) { misuse_overrun(address(0x7f0000001000), 112, NO_SITES); }
+static void written(void) { misuse_written_after_free(address(0x7f0000001000), 112, NO_SITES); }
+static void wrong_size(void) { misuse_size("free", address(0x7f0000001000), 100, 64, NO_SITES); }
+static void huge_size(void) { misuse_size("free", address(0x7f0000001000), (size_t)-1, 0, NO_SITES); }
 
 Test(misuse, double_free)
 {
@@ -88,4 +91,7 @@ Test(misuse, size)
         said, "tarn: free of 0x7f0000001000 with size 18446744073709551615, but its block holds 0 bytes\n");
 }
 
-Test(misuse, the_process_itself_ends_by_abort, .signal = SIGABRT) { misuse_double_free(address(0x10)); }
+Test(misuse, the_process_itself_ends_by_abort, .signal = SIGABRT)
+{
+    misuse_double_free(address(0x10), NO_SITES);
+}

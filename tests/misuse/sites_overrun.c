@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// A block is run over by one byte, into the canary itself, and the line says where it was allocated.
+// harden: 2
+// expect: tarn: overrun of %p, in a slot of 112 bytes%allocated
+
+#include "misuse.h"
+
+ALLOCATING static void *allocate(size_t size)
+{
+    void *p = malloc(size);
+    AFTER_CALL();
+    return p;
+}
+
+int main(void)
+{
+    char *p = show(allocate(104));
+    show_sites(program_start);
+    p[104] = 0;
+    free(p);
+    return 0;
+}
