@@ -67,7 +67,7 @@ static uint32_t stripes_wanted(void)
     size_t wanted = load_relaxed(&options.stripes);
     if (wanted == 0)
         wanted = os_cpu_count();
-    return (uint32_t)max_size(1, min_size(wanted, MAX_STRIPES));
+    return (uint32_t)min_size(wanted, MAX_STRIPES);
 }
 
 void page_heap_init(void)
@@ -693,39 +693,53 @@ static size_t purge_unit(void) { return max_size(1, os_page_size() >> PAGE_SHIFT
 
 _Static_assert(PHASE_PAGES % 64 == 0, "zone_age takes whole words");
 
+// Pages [first, first + n) of a zone, `dirty` of them, and the huge ranges that lose a part.
+struct purgeable {
+    size_t first, n, dirty;
+    uint32_t broken;
+};
+
 static bool take_purgeable_locked(struct stripe *self, struct zone *zone, size_t from, size_t end,
-                                  enum zone_purge which, size_t *first, size_t *n, uint32_t *broken)
+                                  enum zone_purge which, struct purgeable *run)
 {
     bool clean;
-    if (!zone_find_purgeable(zone, from, end, purge_unit(), which, first, n))
+    if (!zone_find_purgeable(zone, from, end, purge_unit(), which, &run->first, &run->n))
         return false;
-    zone_take_at(zone, *first, *n, &clean);
-    *broken = zone_break_huge(zone, *first, *n);
-    self->used += *n;
-    self->dirty -= *n;
+    run->dirty = zone->dirty_pages;
+    zone_take_at(zone, run->first, run->n, &clean);
+    run->dirty -= zone->dirty_pages;
+    run->broken = zone_break_huge(zone, run->first, run->n);
+    self->used += run->n;
+    self->dirty -= run->dirty;
     relist(self, zone);
     return true;
+}
+
+// What the kernel kept is dirty as a whole. Returns how many pages went back.
+static size_t give_purged_locked(struct stripe *self, page_id page, const struct purgeable *run, bool gone)
+{
+    stripe_give_locked(self, page, run->n, !gone);
+    limit_charge(gone ? 0 : (run->n - run->dirty) * PAGE_SIZE);
+    limit_discharge(gone ? run->dirty * PAGE_SIZE : 0);
+    self->purged += gone ? run->dirty : 0;
+    self->purge_calls++;
+    return gone ? run->dirty : 0;
 }
 
 // The pages count as used while the kernel works on them, so the lock is free meanwhile.
 static size_t purge_zone(struct stripe *self, struct zone *zone, size_t from, enum zone_purge which)
 {
-    size_t purged = 0, first = from, n = 0;
-    uint32_t broken = 0;
+    size_t purged = 0;
+    struct purgeable run = {.first = from};
     lock_take(&self->lock);
     while (load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes) &&
-           take_purgeable_locked(self, zone, first, from + PHASE_PAGES, which, &first, &n, &broken)) {
+           take_purgeable_locked(self, zone, run.first + run.n, from + PHASE_PAGES, which, &run)) {
         stripe_leave(self);
-        advise_ranges(zone, broken, false);
-        page_id page = {zone_first_page(zone->id).n + (uint32_t)first};
-        bool gone = os_purge(page_address(page), n * PAGE_SIZE);
+        advise_ranges(zone, run.broken, false);
+        page_id page = {zone_first_page(zone->id).n + (uint32_t)run.first};
+        bool gone = os_purge(page_address(page), run.n * PAGE_SIZE);
         lock_take(&self->lock);
-        stripe_give_locked(self, page, n, !gone);
-        limit_discharge(gone ? n * PAGE_SIZE : 0);
-        self->purged += gone ? n : 0;
-        self->purge_calls++;
-        purged += gone ? n : 0;
-        first += n;
+        purged += give_purged_locked(self, page, &run, gone);
     }
     if (load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes))
         zone_age(zone, from, PHASE_PAGES);

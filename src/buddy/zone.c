@@ -127,13 +127,26 @@ static void spare_broken(const struct zone *self, size_t *first, size_t *n)
     *n = end > *first ? end - *first : 0;
 }
 
+// Free pages beside a run complete its first and last unit, or those units stay.
+static size_t widened_start(const struct zone *self, size_t start, size_t unit)
+{
+    size_t down = align_down(start, unit);
+    return bits_find_set(self->used, down, start) == start ? down : down + unit;
+}
+
+static size_t widened_end(const struct zone *self, size_t end, size_t unit)
+{
+    size_t up = align_up(end, unit);
+    return bits_find_set(self->used, end, up) == up ? up : up - unit;
+}
+
 bool zone_find_purgeable(const struct zone *self, size_t from, size_t end, size_t unit, enum zone_purge which,
                          size_t *first, size_t *n)
 {
     size_t run_start, run_end;
     while (from < end && next_run(self, from, end, which, &run_start, &run_end)) {
-        *first = align_up(run_start, unit);
-        *n = max_size(align_down(run_end, unit), *first) - *first;
+        *first = widened_start(self, run_start, unit);
+        *n = max_size(widened_end(self, run_end, unit), *first) - *first;
         if (*n != 0 && which == PURGE_UNBROKEN)
             spare_broken(self, first, n);
         if (*n != 0)

@@ -47,8 +47,9 @@ void zone_give(struct zone *self, size_t first, size_t n, bool dirty);
 // huge page is broken that is partly in use.
 enum zone_purge { PURGE_AGED, PURGE_UNBROKEN, PURGE_ALL };
 // The next such run of free pages in [from, end): it is widened over dirty neighbours, those behind the end
-// too, so that one call to the kernel returns as much as possible. False when there is none. It starts and
-// ends at multiples of `unit` pages.
+// too, so that one call to the kernel returns as much as possible. It starts and ends at multiples of `unit`
+// pages, the kernel's: what is clean and free of its first unit and of its last goes with it. False when
+// there is none.
 bool zone_find_purgeable(const struct zone *self, size_t from, size_t end, size_t unit, enum zone_purge which,
                          size_t *first, size_t *n);
 // Every dirty page of the n from `first` on is aged from now on; both are multiples of 64.

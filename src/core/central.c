@@ -328,7 +328,7 @@ static struct span *hold_listed(struct central *self, struct shard *shard)
 // Where canaries are wanted slots must be zero, and a guard stands behind the last one, if there can be one.
 static struct span *make_guarded_span(unsigned cls, uint32_t home)
 {
-    size_t pages = size_class_table[cls].pages, guards = page_map_is_reserved() ? 1 : 0;
+    size_t pages = size_class_table[cls].pages, guards = guard_is_possible() ? 1 : 0;
     struct page_block block = page_heap_take(pages + guards, PAGE_SIZE);
     if (block.first.n == NO_PAGE.n)
         return NULL;

@@ -12,8 +12,12 @@ static atomic_u64 stuck; // relaxed: pages of guards that could not be lifted
 size_t guard_stuck_pages(void) { return load_relaxed(&stuck); }
 size_t guard_count(void) { return load_relaxed(&standing); }
 
+bool guard_is_possible(void) { return page_map_is_reserved() && os_page_size() <= PAGE_SIZE; }
+
 bool guard_raise(page_id first, size_t pages)
 {
+    if (!guard_is_possible())
+        return false;
     if (fetch_add_relaxed(&standing, 1) < GUARDS_MOST && os_forbid(page_address(first), pages * PAGE_SIZE))
         return true;
     fetch_sub_relaxed(&standing, 1);

@@ -11,6 +11,10 @@
 // guards take at most half of them.
 #define GUARDS_MOST 16384
 
+// Whether there can be any: not in an interval of address space that others use too, nor where the kernel's
+// pages are larger than ours, for it would forbid or wipe whole ones.
+bool guard_is_possible(void);
+
 // Makes pages inaccessible; their memory goes back to the kernel. False when there are guards enough, or the
 // kernel refuses.
 bool guard_raise(page_id first, size_t pages);

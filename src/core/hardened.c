@@ -68,18 +68,18 @@ static void *take_guarded(size_t pages, size_t align_pages, bool *clean, const v
     return make_block(behind(run.first, 1), pages, guarded, site);
 }
 
-// Under a limit on address space there are no guards.
+// Where there are no guards, sizes need not be few.
 static size_t pages_of_block(size_t size)
 {
     size_t pages = max_size(1, pages_for(size));
-    return page_map_is_reserved() ? recent_guarded_size(pages) : pages;
+    return guard_is_possible() ? recent_guarded_size(pages) : pages;
 }
 
 void *hardened_large_alloc(size_t size, size_t align, bool *clean, const void *site)
 {
     size_t pages = pages_of_block(size);
     *clean = false;
-    if (page_map_is_reserved())
+    if (guard_is_possible())
         return take_guarded(pages, max_size(1, align >> PAGE_SHIFT), clean, site);
     struct page_block block = page_heap_take(pages, max_size(align, PAGE_SIZE));
     *clean = block.clean;

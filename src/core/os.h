@@ -49,6 +49,7 @@ uint64_t os_now_ms(void);
 size_t os_physical_bytes(void);
 size_t os_memory_bytes(void);
 unsigned os_cpu(void);
+// Those that this process may use; one when the kernel does not say.
 unsigned os_cpu_count(void);
 // Resident memory of this process in bytes: as the kernel counts exactly, if it says (which takes as long as
 // a walk over it all).

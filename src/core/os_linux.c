@@ -210,9 +210,10 @@ size_t os_page_size(void)
 size_t os_address_space_limit(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-        return SIZE_MAX;
-    return limit.rlim_cur;
+    int saved = errno;
+    int result = getrlimit(RLIMIT_AS, &limit);
+    errno = saved;
+    return result != 0 || limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : limit.rlim_cur;
 }
 
 uint64_t os_now_ms(void)

@@ -2,6 +2,7 @@
 // What glibc adds to malloc: statistics, trimming and tuning calls, and that all names come from one library.
 
 #define _GNU_SOURCE // dladdr
+#include "../support/mincore.h"
 #include "../support/names.h"
 
 #include <criterion/criterion.h>
@@ -169,6 +170,8 @@ Test(glibc, malloc_info_knows_no_options)
 
 Test(glibc, malloc_stats_writes_to_stderr)
 {
+    if (!mincore_keeps_within_bounds())
+        cr_skip("mincore writes more than it should");
     FILE *capture = tmpfile();
     int kept = dup(STDERR_FILENO);
     cr_assert(capture != NULL && kept >= 0);

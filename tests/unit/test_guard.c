@@ -8,12 +8,20 @@
 #include "core/page_map.h"
 #include <criterion/criterion.h>
 
-static page_id take(size_t pages)
+static page_id take_some(size_t pages)
 {
     cr_assert(heap_start());
     page_id first = page_heap_take(pages, 1).first;
     cr_assert_neq(first.n, NO_PAGE.n);
     memset(page_address(first), 1, pages * PAGE_SIZE);
+    return first;
+}
+
+static page_id take(size_t pages)
+{
+    page_id first = take_some(pages);
+    if (!guard_is_possible())
+        cr_skip("the kernel's pages are larger than the heap's");
     return first;
 }
 
@@ -100,4 +108,19 @@ Test(guard, a_part_can_be_opened_and_closed)
     cr_assert_not(guard_close(part, os_page_size()));
     cr_assert_eq(guard_count(), 1u);
     cr_assert_not(faults(part));
+}
+
+Test(guard, larger_pages_of_the_kernel_are_left_alone)
+{
+    page_id first = take_some(8);
+    char *p = page_address(first);
+    if (guard_is_possible())
+        cr_skip("the kernel's pages are no larger than the heap's");
+    for (uint32_t i = 0; i < 5; i++)
+        for (size_t n = 1; n <= 3; n++)
+            cr_assert_not(guard_raise((page_id){first.n + i}, n));
+    cr_assert_not(guard_raise_ends(first, 8));
+    cr_assert_eq(guard_count(), 0u);
+    for (size_t at = 0; at < 8 * PAGE_SIZE; at++)
+        cr_assert(p[at] == 1);
 }

@@ -22,6 +22,12 @@ static void start_at(const char *level)
     cr_assert_eq(harden_level(), (unsigned)(level[0] - '0'));
 }
 
+static void skip_without_guards(void)
+{
+    if (!guard_is_possible())
+        cr_skip("the kernel's pages are larger than the heap's");
+}
+
 static void expect_whole(void)
 {
     struct stats stats;
@@ -83,7 +89,8 @@ Test(hardened, large_blocks_stand_between_guards)
             char *p = alloc_aligned(align, size);
             size_t holds = alloc_usable_size(p, "malloc_usable_size");
             cr_assert_eq((uintptr_t)p % align, 0u);
-            cr_assert(holds >= size && faults(p - 1) && faults(p + holds), "%zu %zu", align, size);
+            cr_assert_geq(holds, size);
+            cr_assert(!guard_is_possible() || (faults(p - 1) && faults(p + holds)), "%zu %zu", align, size);
             p[0] = p[size - 1] = 1;
             alloc_free_fast(p);
         }
@@ -98,6 +105,7 @@ Test(hardened, a_large_block_keeps_its_guards_for_the_next_and_begins_with_zeros
 {
     size_t size = 18 * PAGE_SIZE;
     start_at("1");
+    skip_without_guards();
     unsigned char *p = alloc_fast(size);
     memset(p, 1, size);
     alloc_free_fast(p);
@@ -119,6 +127,7 @@ Test(hardened, blocks_of_many_sizes_keep_their_guards)
     enum { LEAST = 5, MOST = 32 };
     size_t guards = 0;
     start_at("1");
+    skip_without_guards();
     for (size_t round = 0; round < 3; round++) {
         for (size_t pages = LEAST; pages <= MOST; pages++)
             alloc_free_fast(alloc_fast(pages * PAGE_SIZE));
@@ -132,6 +141,7 @@ Test(hardened, guards_that_wait_stay_when_the_heap_grows)
 {
     enum { MANY = 100 };
     start_at("1");
+    skip_without_guards();
     void *blocks[MANY];
     alloc_free_fast(alloc_fast(18 * PAGE_SIZE));
     for (size_t i = 0; i < MANY; i++)
@@ -267,7 +277,7 @@ Test(hardened, a_guard_stands_behind_each_span)
     char *p = alloc_fast(50000);
     char *end = (char *)page_address(span_first_page(page_of(p))) +
                 size_class_table[entry_class(page_entry(page_of(p)))].pages * PAGE_SIZE;
-    cr_assert(faults(end));
+    cr_assert(!guard_is_possible() || faults(end));
     cr_assert_not(faults(end - 1));
 }
 

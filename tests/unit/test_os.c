@@ -7,13 +7,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -277,6 +282,43 @@ Test(os, cpus_are_those_this_process_may_use)
     cr_assert_eq(sched_setaffinity(0, sizeof set, &set), 0);
     cr_assert_eq(os_cpu_count(), 1);
     cr_assert_eq(os_cpu(), here);
+}
+
+#define REFUSE_CALL(number)                                                                                  \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
+
+// An emulator has no such filter.
+static void hide_the_machine(void)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, nr)),
+        REFUSE_CALL(SYS_sched_getaffinity),
+        REFUSE_CALL(SYS_sysinfo),
+        REFUSE_CALL(SYS_prlimit64),
+        REFUSE_CALL(SYS_mincore),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof rules / sizeof rules[0], rules};
+    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        cr_skip("calls cannot be filtered");
+}
+
+Test(os, what_the_kernel_does_not_tell_is_taken_for_one_cpu_and_endless_memory)
+{
+    unsigned char state = 1;
+    char *p = os_map(os_page_size());
+    *p = 1;
+    hide_the_machine();
+    errno = 7;
+    cr_expect_eq(os_cpu_count(), 1u);
+    cr_expect_eq(os_memory_bytes(), SIZE_MAX);
+    cr_expect_eq(os_physical_bytes(), SIZE_MAX);
+    cr_expect_eq(os_address_space_limit(), SIZE_MAX);
+    cr_expect_eq(os_resident_pages(p, os_page_size()), 0u);
+    os_presence(p, os_page_size(), &state);
+    cr_expect_eq(state, 0);
+    cr_expect_eq(errno, 7);
 }
 
 Test(os, page_faults_are_counted)

@@ -188,6 +188,27 @@ Test(zone, purgeable_runs_keep_to_the_kernels_pages)
     cr_assert_not(zone_find_purgeable(&zone, 412, ZONE_PAGES, 4, PURGE_ALL, &first, &n));
 }
 
+Test(zone, purgeable_runs_take_the_clean_rest_of_the_kernels_pages_along)
+{
+    size_t first, n;
+    take_at(0, ZONE_PAGES);
+    give(500, 12, false);
+    take_at(506, 1);
+    give(506, 1, true);
+    expect_purgeable(0, 1, true, 506, 1);
+    expect_purgeable(0, 4, true, 504, 4);
+    expect_purgeable(505, 4, true, 504, 4);
+    take_at(504, 1);
+    cr_assert_not(zone_find_purgeable(&zone, 0, ZONE_PAGES, 4, PURGE_ALL, &first, &n));
+    give(504, 1, false);
+    take_at(507, 1);
+    cr_assert_not(zone_find_purgeable(&zone, 0, ZONE_PAGES, 4, PURGE_ALL, &first, &n));
+    give(507, 1, false);
+    give(ZONE_PAGES - 2, 2, true);
+    give(ZONE_PAGES - 4, 2, false);
+    expect_purgeable(508, 4, true, ZONE_PAGES - 4, 4);
+}
+
 Test(zone, huge_pages_that_are_partly_in_use_can_be_spared)
 {
     size_t first, n;

@@ -357,9 +357,9 @@ Test(zone_table, where_nothing_is_reserved_other_mappings_are_stepped_around)
     cr_assert_neq(zone.n, NO_ZONE.n);
     for (size_t i = 0; i < 3; i++)
         zone_table_give(id(zone.n + i));
-    char *foreign = (char *)zone_address(id(zone.n + 1)) + PAGE_SIZE;
-    cr_assert(os_reserve_at(foreign, PAGE_SIZE));
-    cr_assert(os_commit(foreign, PAGE_SIZE));
+    char *foreign = (char *)zone_address(id(zone.n + 1)) + os_page_size();
+    cr_assert(os_reserve_at(foreign, os_page_size()));
+    cr_assert(os_commit(foreign, os_page_size()));
     *foreign = 'k';
     zone_id next = zone_table_take(3, 1);
     cr_assert(next.n == NO_ZONE.n || next.n > zone.n + 1);
