@@ -161,7 +161,7 @@ static void *make_block(struct page_run run, size_t size, size_t align)
 void *lone_alloc(size_t size, size_t align)
 {
     size_t unit = os_page_size(), body = body_for(size);
-    if (align > unit || unit > PAGE_SIZE || !page_map_is_reserved() || !is_chosen())
+    if (align > unit || !guard_is_possible() || !is_chosen())
         return NULL;
     struct page_run run = take_closed(pages_for(body + 2 * unit));
     if (run.n == 0)
