@@ -469,11 +469,11 @@ static void *resize_with_canary(void *p, unsigned cls, size_t size, const void *
     return carry_over_from(moved, p, holds, size, site);
 }
 
+// A lone block has no room, and what is left of its pages belongs to no other.
 static void *resize_hardened_large(void *p, page_id page, size_t size, const void *site)
 {
     int saved = errno;
-    bool lone =
-        page_entry(page) == PAGE_LONE; // it has no room, and what is left of its pages belongs to no other
+    bool lone = page_entry(page) == PAGE_LONE;
     size_t holds = lone ? lone_size(page) : large_size(page);
     if (!lone && size > SIZE_CLASS_MAX && size <= PTRDIFF_MAX && hardened_large_resize(page, size))
         return p;

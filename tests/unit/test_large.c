@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "core/large.h"
+// Includes the source to know which threads share a place.
+#include "core/large.c"
 
-#include "buddy/huge.h"
-#include "buddy/page_heap.h"
 #include "core/init.h"
 #include "core/options.h"
-#include "core/os.h"
-#include "core/page_map.h"
 #include "limited.h"
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -154,10 +151,23 @@ Test(large, blocks_that_were_filled_earn_huge_pages)
     cr_assert(huge_pays(HUGE_PAGES, 0, false));
 }
 
-static void *make_block(void *arg)
+// arg is the other thread's place: a thread that shares it makes no block.
+static void *make_block_elsewhere(void *arg) { return watched_here() == arg ? NULL : make(BLOCK, 1); }
+
+// Each further stack is longer, and so lies elsewhere.
+static void make_block_in_thread(void)
 {
-    (void)arg;
-    return make(BLOCK, 1);
+    void *block = NULL;
+    for (size_t i = 1; block == NULL && i <= 32; i++) {
+        pthread_attr_t stack;
+        pthread_t other;
+        pthread_attr_init(&stack);
+        pthread_attr_setstacksize(&stack, ((size_t)1 << 18) + i * (36 << 10));
+        cr_assert_eq(pthread_create(&other, &stack, make_block_elsewhere, watched_here()), 0);
+        cr_assert_eq(pthread_join(other, &block), 0);
+        pthread_attr_destroy(&stack);
+    }
+    cr_assert_not_null(block);
 }
 
 Test(large, a_thread_looks_at_its_own_block)
@@ -165,11 +175,9 @@ Test(large, a_thread_looks_at_its_own_block)
     skip_other_kernels();
     huge_learn(false); // no credit
     for (int i = 0; i < 2; i++) {
-        pthread_t other;
         char *mine = make(BLOCK, 1);
         cr_assert_not(huge_pays(HUGE_PAGES, 0, false));
-        cr_assert_eq(pthread_create(&other, NULL, make_block, NULL), 0);
-        cr_assert_eq(pthread_join(other, NULL), 0);
+        make_block_in_thread();
         memset(mine, 1, BLOCK);
     }
     make(BLOCK, 1);
