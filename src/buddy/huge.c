@@ -23,7 +23,7 @@ enum mode { NEVER, AUTO, ALWAYS };
 
 static atomic_u32 mode;          // relaxed; written by huge_init alone
 static atomic_u32 filled_blocks; // relaxed: a hint; in a row
-static atomic_u64 credit;        // relaxed: pages; falls only
+static atomic_u64 credit;        // relaxed: pages; falls only, once huge_init has granted it
 
 // What the kernel's page table level above the pages spans; it is 2 MiB where pages are 4 KiB.
 static bool kernel_fits(void) { return os_page_size() * os_page_size() / 8 == (size_t)1 << HUGE_SHIFT; }
@@ -63,9 +63,10 @@ void huge_note_small(struct huge_history *self, page_id first)
     store_relaxed(&self->newer, first.n + 1);
 }
 
-static bool spend_credit(size_t n)
+// A block that reaches into several zones asks for each of them.
+static bool spend_credit(size_t n_block)
 {
-    uint64_t left = load_relaxed(&credit);
+    uint64_t n = min_size(n_block, ZONE_PAGES), left = load_relaxed(&credit);
     while (left >= n)
         if (cas_relaxed(&credit, &left, left - n))
             return true;

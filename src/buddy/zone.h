@@ -25,7 +25,8 @@ struct zone {
     uint32_t used_pages, dirty_pages;
     uint64_t used[ZONE_PAGES / 64];
     uint64_t dirty[ZONE_PAGES / 64]; // free, but memory lies behind it
-    uint64_t aged[ZONE_PAGES / 64];  // dirty since before the last tick of the decay clock
+    uint64_t aged[ZONE_PAGES / 64];  // dirty since before purging last came by: a tick of the decay clock, or
+                                     // a large block that was fresh
     // Bit r stands for the r-th range of 2 MiB.
     atomic_u32 fresh; // relaxed, written as the rest: a block was taken where nothing lay in the range, and
                       // nobody has chosen the size of its pages yet

@@ -113,10 +113,9 @@ static inline void *pop_with_canary(size_t align, size_t size, const void *site)
 // What is too large for a slot with a canary is a large block.
 static NOINLINE void *take_alone(size_t align, size_t size, const void *site)
 {
-    void *p = hardened_slot_class(align, size) == 0 ? NULL : lone_alloc(size, align);
+    void *p = hardened_slot_class(align, size) == 0 ? NULL : lone_alloc(size, align, site);
     if (p == NULL)
         return pop_with_canary(align, size, site);
-    hardened_note_allocated(page_of(p), site);
     end_slow_path();
     return p;
 }
@@ -129,6 +128,7 @@ static NOINLINE void *take_uncached(size_t align, size_t size, const void *site)
     return has_lone_blocks() ? take_alone(align, size, site) : pop_with_canary(align, size, site);
 }
 
+// Where no site is kept; so there is none to keep in a register meanwhile.
 static NOINLINE void *take_large_quickly(size_t size)
 {
     bool clean;
@@ -219,18 +219,10 @@ static inline __attribute__((always_inline)) unsigned checked_class(const char *
     return cls;
 }
 
-// A block that is freed twice keeps the first one's site.
-static void free_lone(page_id page, const void *site)
-{
-    lone_size(page);
-    hardened_note_freed(page, site);
-    lone_free(page);
-}
-
 static NOINLINE void free_hardened_block(page_id page, void *p, const void *site)
 {
     if (is_lone_block(page, p))
-        free_lone(page, site);
+        lone_free(page, site);
     else if (is_hardened_block(page, p))
         hardened_large_free(page, site);
     else
@@ -438,7 +430,7 @@ static void *resize_large(void *p, page_id page, size_t size)
 void *alloc_resize_slow(void *p, size_t size)
 {
     page_id page = page_of(p);
-    unsigned cls = checked_class("realloc", p, page, ANY_BLOCK);
+    unsigned cls = checked_class("realloc", p, page, NONE_LONE);
     if (size == 0) {
         alloc_free_fast(p);
         return NULL;

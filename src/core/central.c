@@ -58,7 +58,7 @@ struct central {
     atomic_u64 spans_made, spans_retired;
     atomic_u64 rested_bytes;
     atomic_i64 out;      // slots that are not in their spans; below 0 for a moment
-    atomic_i64 draining; // spans
+    atomic_i64 draining; // relaxed: spans without a home; below 0 for a moment
     atomic_u32
         restless; // relaxed: 1 when a listed span is sparse and has not come to rest, perhaps when none is
     atomic_u32 pause; // relaxed: periods without a visit
@@ -229,12 +229,10 @@ static page_id guard_of(const struct span *span)
 
 static bool is_draining(uint32_t home) { return (home & PAGE_HOME_NONE) != 0; }
 
-// Entries are hints, and several givers and a taker may write them at once; the first page's says who counts.
+// Several givers and a taker may do so at once: what each found there says who counts.
 static void move_home(struct central *self, struct span *span, uint32_t home)
 {
-    uint32_t entry = home << PAGE_HOME_SHIFT | (uint32_t)span->cls << PAGE_CLASS_SHIFT;
-    uint32_t before = exchange_relaxed(&page_map.entries[span->first.n], entry) >> PAGE_HOME_SHIFT;
-    page_map_set((page_id){span->first.n + 1}, load_relaxed(&span->pages) - 1, entry);
+    uint32_t before = span_set_home(span, home);
     fetch_add_relaxed(&self->draining, is_draining(home) - is_draining(before));
 }
 
@@ -254,11 +252,11 @@ static void stop_draining(struct central *self, struct span *span)
         fetch_sub_relaxed(&self->draining, 1);
 }
 
+bool central_drains(unsigned cls) { return load_relaxed(&centrals[cls].draining) > 0; }
+
 void central_drain(unsigned cls, struct batch *batch)
 {
     size_t n = batch_count(batch), kept = 0;
-    if (load_relaxed(&centrals[cls].draining) <= 0)
-        return;
     for (size_t i = 0; i < n; i++) {
         void *p = batch->objects[i];
         if (is_draining(home_at(page_of(p))))

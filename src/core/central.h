@@ -35,7 +35,9 @@ void central_release(struct span *span);
 // Gives objects of the class back. Ends the process with a message when one of them is not in use, or is no
 // object.
 void central_give(unsigned cls, void **objects, size_t n);
-// Gives those of the batch's objects back whose spans are draining, if any of the class is.
+// Whether spans of the class are draining: a hint.
+bool central_drains(unsigned cls);
+// Gives those of the batch's objects back whose spans are draining.
 void central_drain(unsigned cls, struct batch *batch);
 // The pool has no room for this batch: its objects and those of half the full batches go back to their spans.
 // Returns how many batches that were; all of them are recycled.

@@ -144,7 +144,7 @@ static bool open_body(struct page_run run, size_t body)
     return true;
 }
 
-static void *make_block(struct page_run run, size_t size, size_t align)
+static void *make_block(struct page_run run, size_t size, size_t align, const void *site)
 {
     char *end = body_of(run) + body_for(size);
     char *p = (char *)align_down((uintptr_t)end - max_size(size, 1), max_size(align, ALIGN));
@@ -153,12 +153,13 @@ static void *make_block(struct page_run run, size_t size, size_t align)
     store_relaxed(&span->pages, (uint32_t)(run.n - pages_before()));
     store_relaxed(&span->asked, (uint32_t)size);
     store_relaxed(&span->offset, (uint32_t)(p - (char *)page_address(head)));
+    hardened_note_allocated(head, site);
     memset(p + size, REST_BYTE, (size_t)(end - p) - size);
     page_map_set(head, 1, PAGE_LONE);
     return p;
 }
 
-void *lone_alloc(size_t size, size_t align)
+void *lone_alloc(size_t size, size_t align, const void *site)
 {
     size_t unit = os_page_size(), body = body_for(size);
     if (align > unit || !guard_is_possible() || !is_chosen())
@@ -170,7 +171,7 @@ void *lone_alloc(size_t size, size_t align)
         send_waited(run);
         return NULL;
     }
-    return make_block(run, size, align);
+    return make_block(run, size, align, site);
 }
 
 void *lone_address(page_id head) { return (char *)page_address(head) + load_relaxed(&span_at(head)->offset); }
@@ -204,12 +205,13 @@ struct lone_bytes lone_bytes(page_id head)
 }
 
 // Of two threads that free it at once one comes too late.
-void lone_free(page_id head)
+void lone_free(page_id head, const void *site)
 {
     uint32_t entry = PAGE_LONE;
     if (!cas_relaxed(&page_map.entries[head.n], &entry, 0))
         misuse_double_free(lone_address(head), hardened_large_sites(head));
     size_t body = body_for(lone_size(head));
+    hardened_note_freed(head, site);
     struct page_run run = run_of(head);
     if (guard_close(body_of(run), body)) {
         limit_rest(body);

@@ -18,12 +18,13 @@
 #define LONE_WAITING ((size_t)1024)
 
 // NULL: the request is none of the sample, its alignment is above the kernel's page, there are no guards
-// left, or no memory. 0 <= size <= SIZE_CLASS_MAX.
-void *lone_alloc(size_t size, size_t align);
+// left, or no memory. As elsewhere (hardened.h), `site` is where the call comes from. 0 <= size <=
+// SIZE_CLASS_MAX.
+void *lone_alloc(size_t size, size_t align, const void *site);
 // `head` is the page that a block begins on, the one with its entry in the page map.
 void *lone_address(page_id head);
 // Ends the process if the block is freed already, or was run over.
-void lone_free(page_id head);
+void lone_free(page_id head, const void *site);
 // How many bytes were asked for. Ends the process if the block was run over.
 size_t lone_size(page_id head);
 // For statistics. What was asked for lies in whole pages of the kernel's; the rest of the heap's pages

@@ -60,10 +60,12 @@ void span_reject(const char *call, const void *p, page_id page, unsigned cls)
     misuse_interior(call, p, block, whole ? canary_sites(block, size) : NO_SITES);
 }
 
-void span_set_home(struct span *self, uint32_t home)
+uint32_t span_set_home(struct span *self, uint32_t home)
 {
-    page_map_set(self->first, load_relaxed(&self->pages),
-                 home << PAGE_HOME_SHIFT | (uint32_t)self->cls << PAGE_CLASS_SHIFT);
+    uint32_t entry = home << PAGE_HOME_SHIFT | (uint32_t)self->cls << PAGE_CLASS_SHIFT;
+    uint32_t before = exchange_relaxed(&page_map.entries[self->first.n], entry);
+    page_map_set((page_id){self->first.n + 1}, load_relaxed(&self->pages) - 1, entry);
+    return before >> PAGE_HOME_SHIFT;
 }
 
 static void set_all_bits(struct span *self)

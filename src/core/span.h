@@ -120,8 +120,9 @@ static inline bool span_slot_is_free(struct span *self, size_t slot)
 {
     return (load_relaxed(&self->bits[slot / 64]) >> slot % 64 & 1) != 0;
 }
-// Makes a cache the home of the span's slots.
-void span_set_home(struct span *self, uint32_t home);
+// Makes a cache the home of the span's slots, and returns the home before. Entries are hints: several may set
+// one at once, and each finds on the first page what another left there.
+uint32_t span_set_home(struct span *self, uint32_t home);
 
 static inline int64_t span_free(struct span *self)
 {

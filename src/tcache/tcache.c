@@ -18,7 +18,7 @@
 #define BATCHES_PER_CLASS 2
 // Spans up to this many pages may be held by one cache.
 #define HELD_PAGES 4
-#define SHORTAGES_PER_FLUSH 64
+#define SHORTAGES_PER_FLUSH 55 // twice as many, and a class out of use has given up what it held
 #define PERIOD_STEPS 1024
 #define FIRST_STEPS                                                                                          \
     4 // a thread that uses a class once or twice, as many do at their start, keeps nothing of it
@@ -642,22 +642,27 @@ static bool may_send(struct tcache *self, unsigned cls)
     return (self->sends & bit) != 0;
 }
 
+// What belongs to draining spans goes home. True when there is room for as many objects again then.
+static bool drain_away(struct tcache *self, struct bin *bin, unsigned cls)
+{
+    struct batch *batch = central_drains(cls) ? unload(bin) : NULL;
+    if (batch == NULL)
+        return false;
+    central_drain(cls, batch);
+    load(bin, batch, self->capacity[cls]);
+    return 2 * batch_count(batch) <= self->capacity[cls];
+}
+
 // The same for a bin that nothing is taken from: a full batch goes at once.
 static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    if (extend(self, bin, cls))
+    if (extend(self, bin, cls) || drain_away(self, bin, cls))
         return true;
     if (grow(self, cls, next_capacity(self, cls), capacity_limit[cls]) && extend(self, bin, cls))
         return true;
     struct batch *full = unload(bin);
-    if (full != NULL) {
-        central_drain(cls, full);
-        if (2 * batch_count(full) <= self->capacity[cls]) { // the rest waits for more
-            load(bin, full, self->capacity[cls]);
-            return true;
-        }
+    if (full != NULL)
         park_or_give(self, cls, full);
-    }
     return may_send(self, cls) && ensure_loaded(self, bin, cls);
 }
 

@@ -3,20 +3,7 @@
 // harden: 2
 // expect: tarn: double free of %p%allocated%freed
 
-#include "misuse.h"
-
-ALLOCATING static void *allocate(size_t size)
-{
-    void *p = malloc(size);
-    AFTER_CALL();
-    return p;
-}
-
-FREEING static void release(void *p)
-{
-    free(p);
-    AFTER_CALL();
-}
+#include "sites.h"
 
 int main(void)
 {

@@ -3,14 +3,7 @@
 // harden: 2
 // expect: tarn: free of %p with size 101, but its block holds 100 bytes%allocated
 
-#include "misuse.h"
-
-ALLOCATING static void *allocate(size_t size)
-{
-    void *p = malloc(size);
-    AFTER_CALL();
-    return p;
-}
+#include "sites.h"
 
 int main(void)
 {

@@ -4,7 +4,7 @@
 // harden: 2
 // expect: tarn: double free of %p%allocated%freed
 
-#include "misuse.h"
+#include "sites.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -3,14 +3,7 @@
 // harden: 2
 // expect: tarn: overrun of %p, in a slot of 112 bytes%allocated
 
-#include "misuse.h"
-
-ALLOCATING static void *allocate(size_t size)
-{
-    void *p = malloc(size);
-    AFTER_CALL();
-    return p;
-}
+#include "sites.h"
 
 int main(void)
 {

@@ -3,21 +3,8 @@
 // harden: 2
 // expect: tarn: double free of %p%allocated%freed
 
-#include "misuse.h"
+#include "sites.h"
 #include <sys/resource.h>
-
-ALLOCATING static void *allocate(size_t size)
-{
-    void *p = malloc(size);
-    AFTER_CALL();
-    return p;
-}
-
-FREEING static void release(void *p)
-{
-    free(p);
-    AFTER_CALL();
-}
 
 int main(void)
 {

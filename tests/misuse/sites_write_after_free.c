@@ -4,20 +4,7 @@
 // expect: tarn: use after free of %p: written to, in a slot of 80 bytes%allocated%freed
 // signal 3: SIGSEGV
 
-#include "misuse.h"
-
-ALLOCATING static void *allocate(size_t size)
-{
-    void *p = malloc(size);
-    AFTER_CALL();
-    return p;
-}
-
-FREEING static void release(void *p)
-{
-    free(p);
-    AFTER_CALL();
-}
+#include "sites.h"
 
 int main(void)
 {

@@ -95,6 +95,10 @@ Test(huge, the_first_large_blocks_are_trusted)
     cr_assert_not(huge_pays(2 * HUGE_PAGES, 0, false), "more than is left");
     cr_assert(huge_pays(HUGE_PAGES, 0, false));
     cr_assert_not(huge_pays(HUGE_PAGES, 0, false));
+    store_relaxed(&credit, 2 * ZONE_PAGES);
+    cr_assert(huge_pays(2 * ZONE_PAGES, 0, false));
+    cr_assert(huge_pays(2 * ZONE_PAGES, 0, false), "its other zone");
+    cr_assert_not(huge_pays(2 * ZONE_PAGES, 0, false));
     store_relaxed(&credit, 3 * HUGE_PAGES);
     huge_learn(false);
     cr_assert_not(huge_pays(HUGE_PAGES, 0, false), "one was not filled");
