@@ -50,7 +50,7 @@ Test(options, defaults_are_in_force_before_and_after_loading)
 {
     cr_assert_eq(load_relaxed(&options.tcache_batch), 16384);
     options_load(NULL, false, NULL);
-    cr_assert_eq(load_relaxed(&options.tcache_total), (size_t)64 << 20);
+    cr_assert_eq(load_relaxed(&options.tcache_total), (size_t)128 << 20);
     cr_assert_eq(load_relaxed(&options.tcache_batch), 16384);
     cr_assert_eq(load_relaxed(&options.tcache_max_size), 65536);
     cr_assert_eq(load_relaxed(&options.tcache_off), false);
@@ -161,17 +161,17 @@ Test(options, text_points_into_the_environment)
 
 Test(options, malformed_sizes_warn_and_default)
 {
-    expect_warning("TARN_TCACHE_TOTAL=abc", "tarn: TARN_TCACHE_TOTAL=abc: not a size; using 64M\n");
-    expect_warning("TARN_TCACHE_TOTAL=", "tarn: TARN_TCACHE_TOTAL=: not a size; using 64M\n");
-    expect_warning("TARN_TCACHE_TOTAL=K", "tarn: TARN_TCACHE_TOTAL=K: not a size; using 64M\n");
-    expect_warning("TARN_TCACHE_TOTAL=1.5M", "tarn: TARN_TCACHE_TOTAL=1.5M: not a size; using 64M\n");
-    expect_warning("TARN_TCACHE_TOTAL=64KB", "tarn: TARN_TCACHE_TOTAL=64KB: not a size; using 64M\n");
-    expect_warning("TARN_TCACHE_TOTAL=64X", "tarn: TARN_TCACHE_TOTAL=64X: not a size; using 64M\n");
-    expect_warning("TARN_TCACHE_TOTAL= 64K", "tarn: TARN_TCACHE_TOTAL= 64K: not a size; using 64M\n");
-    expect_warning("TARN_TCACHE_TOTAL=64K ", "tarn: TARN_TCACHE_TOTAL=64K : not a size; using 64M\n");
-    expect_warning("TARN_TCACHE_TOTAL=-1", "tarn: TARN_TCACHE_TOTAL=-1: not a size; using 64M\n");
-    expect_warning("TARN_TCACHE_TOTAL=+1", "tarn: TARN_TCACHE_TOTAL=+1: not a size; using 64M\n");
-    cr_assert_str_eq(value_of("TCACHE_TOTAL"), "64M");
+    expect_warning("TARN_TCACHE_TOTAL=abc", "tarn: TARN_TCACHE_TOTAL=abc: not a size; using 128M\n");
+    expect_warning("TARN_TCACHE_TOTAL=", "tarn: TARN_TCACHE_TOTAL=: not a size; using 128M\n");
+    expect_warning("TARN_TCACHE_TOTAL=K", "tarn: TARN_TCACHE_TOTAL=K: not a size; using 128M\n");
+    expect_warning("TARN_TCACHE_TOTAL=1.5M", "tarn: TARN_TCACHE_TOTAL=1.5M: not a size; using 128M\n");
+    expect_warning("TARN_TCACHE_TOTAL=64KB", "tarn: TARN_TCACHE_TOTAL=64KB: not a size; using 128M\n");
+    expect_warning("TARN_TCACHE_TOTAL=64X", "tarn: TARN_TCACHE_TOTAL=64X: not a size; using 128M\n");
+    expect_warning("TARN_TCACHE_TOTAL= 64K", "tarn: TARN_TCACHE_TOTAL= 64K: not a size; using 128M\n");
+    expect_warning("TARN_TCACHE_TOTAL=64K ", "tarn: TARN_TCACHE_TOTAL=64K : not a size; using 128M\n");
+    expect_warning("TARN_TCACHE_TOTAL=-1", "tarn: TARN_TCACHE_TOTAL=-1: not a size; using 128M\n");
+    expect_warning("TARN_TCACHE_TOTAL=+1", "tarn: TARN_TCACHE_TOTAL=+1: not a size; using 128M\n");
+    cr_assert_str_eq(value_of("TCACHE_TOTAL"), "128M");
 }
 
 Test(options, malformed_numbers_warn_and_default)
@@ -200,12 +200,12 @@ Test(options, numbers_outside_the_range_warn_and_default)
 Test(options, numbers_that_overflow_are_outside_the_range)
 {
     expect_warning("TARN_TCACHE_TOTAL=99999999999999999999999",
-                   "tarn: TARN_TCACHE_TOTAL=99999999999999999999999: more than 1T; using 64M\n");
+                   "tarn: TARN_TCACHE_TOTAL=99999999999999999999999: more than 1T; using 128M\n");
     expect_warning("TARN_TCACHE_TOTAL=18446744073709551616",
-                   "tarn: TARN_TCACHE_TOTAL=18446744073709551616: more than 1T; using 64M\n");
-    expect_warning("TARN_TCACHE_TOTAL=16E", "tarn: TARN_TCACHE_TOTAL=16E: more than 1T; using 64M\n");
+                   "tarn: TARN_TCACHE_TOTAL=18446744073709551616: more than 1T; using 128M\n");
+    expect_warning("TARN_TCACHE_TOTAL=16E", "tarn: TARN_TCACHE_TOTAL=16E: more than 1T; using 128M\n");
     expect_warning("TARN_TCACHE_TOTAL=9999999999P",
-                   "tarn: TARN_TCACHE_TOTAL=9999999999P: more than 1T; using 64M\n");
+                   "tarn: TARN_TCACHE_TOTAL=9999999999P: more than 1T; using 128M\n");
     expect_warning("TARN_DECAY_MS=-99999999999999999999",
                    "tarn: TARN_DECAY_MS=-99999999999999999999: less than -1; using 1000\n");
     expect_warning("TARN_DECAY_MS=99999999999999999999",
