@@ -33,7 +33,7 @@ void os_advise_huge(void *address, size_t size, bool huge);
 size_t os_resident_pages(const void *address, size_t size);
 
 // Makes a range of committed memory inaccessible and gives its memory back; os_commit makes it usable, and
-// zero. False if the kernel refuses.
+// zero. If the kernel refuses, false, and the range stays as it was.
 bool os_forbid(void *address, size_t size);
 // Whole pages of the library's own variables can only be read from now on.
 void os_seal(void *address, size_t size);

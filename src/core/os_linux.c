@@ -153,16 +153,25 @@ size_t os_resident_pages(const void *address, size_t size)
 }
 
 // A new mapping would lack what the range was advised about huge pages, and never again be one with its
-// neighbours. But memory that is locked goes back no other way.
+// neighbours. But memory that is locked goes back no other way, and not even so at the limit of what may be
+// locked.
+static bool gives_back_forbidden(void *address, size_t size)
+{
+    return madvise(address, size, MADV_DONTNEED) == 0 ||
+           mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
+               MAP_FAILED;
+}
+
 bool os_forbid(void *address, size_t size)
 {
     if (injected_fault())
         return false;
     int saved = errno;
     bool forbidden = mprotect(address, size, PROT_NONE) == 0;
-    if (forbidden && madvise(address, size, MADV_DONTNEED) != 0)
-        forbidden = mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-                         -1, 0) != MAP_FAILED;
+    if (forbidden && !gives_back_forbidden(address, size)) {
+        mprotect(address, size, PROT_READ | PROT_WRITE);
+        forbidden = false;
+    }
     errno = saved;
     return forbidden;
 }

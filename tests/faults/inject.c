@@ -23,13 +23,29 @@ static atomic_int disarmed;
 int fault_fired(void) { return atomic_load(&fired); }
 void fault_disarm(void) { atomic_store(&disarmed, 1); }
 
-// The environment is looked at each time: the library's first call comes before any constructor of ours.
+static struct {
+    const char *kind;
+    long nth;
+    int known;
+} wanted;
+
+// The library's first call comes before any constructor of ours, with one thread. Later the environment must
+// not be looked at: setenv may be about to free it.
+static void look_once(void)
+{
+    if (wanted.known)
+        return;
+    const char *kind = getenv("FAULT_KIND"), *nth = getenv("FAULT_NTH");
+    wanted.kind = kind == NULL ? "" : kind;
+    wanted.nth = nth == NULL ? 0 : strtol(nth, NULL, 10);
+    wanted.known = 1;
+}
+
 static int is_due(const char *kind)
 {
-    const char *wanted = getenv("FAULT_KIND"), *nth = getenv("FAULT_NTH");
-    if (atomic_load(&disarmed) || wanted == NULL || nth == NULL || strcmp(wanted, kind) != 0)
-        return 0;
-    if (atomic_fetch_add(&calls, 1) + 1 != strtol(nth, NULL, 10))
+    look_once();
+    if (atomic_load(&disarmed) || strcmp(wanted.kind, kind) != 0 ||
+        atomic_fetch_add(&calls, 1) + 1 != wanted.nth)
         return 0;
     atomic_store(&fired, 1);
     return 1;

@@ -3,6 +3,8 @@
 // a run has no such call any more. What the program was given stays intact, what it gave back is not lost,
 // and afterwards all goes on as if nothing had happened.
 //
+// FAULT_STEP: only each so many-th of these calls fails. FAULT_BURST: so many blocks are enough of a burst.
+//
 // walk once: the scenario itself; the library is preloaded, and before it inject.c, without which nothing
 // fails.
 #define _GNU_SOURCE
@@ -22,7 +24,7 @@ size_t tarn_collect(void) __attribute__((weak));
 
 extern char **environ;
 
-enum { SIZES = 40, BURST = 1500, BURST_SIZE = 1000, RUNS_MAX = 2000, NO_FAULT = 77, SLACK = 4096 };
+enum { SIZES = 40, BURST_MAX = 1500, BURST_SIZE = 1000, RUNS_MAX = 30000, NO_FAULT = 77, SLACK = 4096 };
 
 static bool must_succeed; // else an allocation may be refused, once
 
@@ -69,11 +71,22 @@ static void use_sizes(void)
     }
 }
 
-static void *burst[BURST];
+static void *burst[BURST_MAX];
+
+// Of a variable of the environment, else `usual`.
+static unsigned long number_of(const char *name, unsigned long usual, unsigned long most)
+{
+    const char *text = getenv(name);
+    unsigned long number = text == NULL ? usual : strtoul(text, NULL, 10);
+    expect(number > 0 && number <= most);
+    return number;
+}
+
+static unsigned burst_length(void) { return (unsigned)number_of("FAULT_BURST", BURST_MAX, BURST_MAX); }
 
 static void *free_odd(void *unused)
 {
-    for (unsigned i = 1; i < BURST; i += 2)
+    for (unsigned i = 1; i < burst_length(); i += 2)
         release(burst[i], BURST_SIZE, i);
     use_sizes();
     return unused;
@@ -82,12 +95,12 @@ static void *free_odd(void *unused)
 static void use_threads(void)
 {
     pthread_t thread;
-    for (unsigned i = 0; i < BURST; i++)
+    for (unsigned i = 0; i < burst_length(); i++)
         burst[i] = checked(malloc(BURST_SIZE), BURST_SIZE, i);
     bool runs = pthread_create(&thread, NULL, free_odd, NULL) == 0;
     if (!runs)
         free_odd(NULL);
-    for (unsigned i = 0; i < BURST; i += 2)
+    for (unsigned i = 0; i < burst_length(); i += 2)
         release(burst[i], BURST_SIZE, i);
     if (runs)
         expect(pthread_join(thread, NULL) == 0);
@@ -179,15 +192,15 @@ static int walk(char *program, const char *kind)
     setenv("FAULT_RESULT", number, 1);
     size_t usual, live;
     expect(run(program, "none", 0, &usual) == NO_FAULT);
-    unsigned nth = 1;
-    for (; run(program, kind, nth, &live) != NO_FAULT; nth++) {
+    unsigned nth = 1, runs = 0, step = (unsigned)number_of("FAULT_STEP", 1, RUNS_MAX);
+    for (; run(program, kind, nth, &live) != NO_FAULT; nth += step, runs++) {
         if (live > usual + SLACK) {
             printf("%s: after fault %u %zu bytes are live, else %zu\n", kind, nth, live, usual);
             return 1;
         }
         expect(nth < RUNS_MAX);
     }
-    printf("%s: %u calls failed in turn\n", kind, nth - 1);
+    printf("%s: %u calls failed in turn\n", kind, runs);
     return 0;
 }
 

@@ -25,11 +25,18 @@ static void expect_whole(void)
     cr_assert_eq(stats.mapped_bytes, stats_accounted(&stats));
 }
 
-static void start(void)
+static void start_heap(void)
 {
     setenv("TARN_HARDEN", "3", 1);
     alloc_free_fast(alloc_fast(1));
     cr_assert(has_lone_blocks());
+}
+
+static void start(void)
+{
+    if (!guard_is_possible())
+        cr_skip("the kernel's pages are larger than the heap's");
+    start_heap();
 }
 
 static bool is_lone(void *p) { return page_entry(page_of(p)) == PAGE_LONE; }
@@ -109,6 +116,24 @@ Test(lone, a_freed_block_faults_until_many_others_were_freed)
         alloc_free_fast(q);
     }
     expect_whole();
+}
+
+// What level 2 promises stays.
+Test(lone, without_guards_all_blocks_are_slots)
+{
+    start_heap();
+    if (guard_is_possible())
+        cr_skip("the kernel's pages are no larger than the heap's");
+    for (size_t size = 0; size < SIZE_CLASS_MAX - 8; size = size * 3 + 1) {
+        unsigned char *p = alloc_fast(size);
+        cr_assert_not(is_lone(p), "%zu", size);
+        cr_assert_eq(alloc_usable_size(p, "malloc_usable_size"), size);
+        fill(p, size, 7);
+        alloc_free_sized(p, size);
+    }
+    expect_whole();
+    cr_assert_eq(guard_count(), 0u);
+    cr_assert_eq(stats.lone_bytes + stats.live_bytes, 0u);
 }
 
 static size_t resident_around(const void *p)

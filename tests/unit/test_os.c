@@ -209,6 +209,37 @@ Test(os, locked_memory_goes_back_too_when_it_is_forbidden)
     cr_assert(p[page] == 0 && p[0] == 1);
 }
 
+#define REFUSE_CALL(number)                                                                                  \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
+#define REFUSED_CALLS(...)                                                                                   \
+    {                                                                                                        \
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, nr)), __VA_ARGS__,        \
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),                                                    \
+    }
+
+// An emulator has no such filter.
+static void refuse(struct sock_filter *rules, size_t n)
+{
+    struct sock_fprog program = {(unsigned short)n, rules};
+    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        cr_skip("calls cannot be filtered");
+}
+
+// As memory that is locked, at the limit of what may be.
+Test(os, what_cannot_go_back_is_not_forbidden)
+{
+    size_t page = os_page_size();
+    struct sock_filter rules[] = REFUSED_CALLS(REFUSE_CALL(SYS_madvise), REFUSE_CALL(SYS_mmap));
+    char *p = advised(3);
+    errno = EDOM;
+    refuse(rules, sizeof rules / sizeof rules[0]);
+    bool forbidden = os_forbid(p + page, page);
+    cr_assert_eq(errno, EDOM);
+    cr_assert(!forbidden && is_writable(p + page));
+    cr_assert_eq(p[page + 1], 1);
+}
+
 Test(os, purge_lowers_resident_memory)
 {
     unsigned char *p = os_map(16 * MIB);
@@ -284,24 +315,11 @@ Test(os, cpus_are_those_this_process_may_use)
     cr_assert_eq(os_cpu(), here);
 }
 
-#define REFUSE_CALL(number)                                                                                  \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
-
-// An emulator has no such filter.
 static void hide_the_machine(void)
 {
-    struct sock_filter rules[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offsetof(struct seccomp_data, nr)),
-        REFUSE_CALL(SYS_sched_getaffinity),
-        REFUSE_CALL(SYS_sysinfo),
-        REFUSE_CALL(SYS_prlimit64),
-        REFUSE_CALL(SYS_mincore),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {sizeof rules / sizeof rules[0], rules};
-    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-        cr_skip("calls cannot be filtered");
+    struct sock_filter rules[] = REFUSED_CALLS(REFUSE_CALL(SYS_sched_getaffinity), REFUSE_CALL(SYS_sysinfo),
+                                               REFUSE_CALL(SYS_prlimit64), REFUSE_CALL(SYS_mincore));
+    refuse(rules, sizeof rules / sizeof rules[0]);
 }
 
 Test(os, what_the_kernel_does_not_tell_is_taken_for_one_cpu_and_endless_memory)
