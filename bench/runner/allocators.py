@@ -26,11 +26,12 @@ def found(shared_object):
 
 
 class Allocator:
-    def __init__(self, name, path, version):
-        self.name, self.path, self.version = name, path, version
+    def __init__(self, name, path, version, settings=()):
+        self.name, self.path, self.version, self.settings = name, path, version, settings
 
-    def preload(self):
-        return "" if self.path is None else str(self.path)
+    def variables(self):
+        """What env(1) takes before a command that is to run with this allocator."""
+        return [f"LD_PRELOAD={'' if self.path is None else self.path}", *self.settings]
 
 
 def packaged(name):
@@ -48,9 +49,10 @@ def digest(path):
 
 def from_word(word, build):
     """The allocator that a word of --allocators means; None if its package is missing."""
-    name, equals, path = word.partition("=")
+    name, equals, rest = word.partition("=")
     if equals:
-        return Allocator(name, os.path.abspath(path), digest(path))
+        path, *settings = rest.split("@")
+        return Allocator(name, os.path.abspath(path), " ".join([digest(path), *settings]), settings)
     if name == "tarn":
         path = (pathlib.Path(build) / "libtarn.so").resolve()
         return Allocator(name, path, digest(path))
@@ -59,7 +61,7 @@ def from_word(word, build):
         return Allocator(name, found("libc.so.6"), "the C library's")
     if name in PACKAGED:
         return packaged(name)
-    raise SystemExit(f"run: no allocator is called {name}; NAME=path.so names any other")
+    raise SystemExit(f"run: no allocator is called {name}; NAME=path.so[@VARIABLE=VALUE...] names any other")
 
 
 def choose(words, build):
@@ -78,7 +80,6 @@ def check_preload(allocator):
     """Fails where the loader ignores the library: then the system's allocator would be measured in its name."""
     if allocator.path is None:
         return
-    environment = dict(os.environ, LD_PRELOAD=allocator.preload())
-    maps = subprocess.run(["cat", "/proc/self/maps"], env=environment, capture_output=True, text=True)
+    maps = subprocess.run(["env", *allocator.variables(), "cat", "/proc/self/maps"], capture_output=True, text=True)
     if str(pathlib.Path(allocator.path).resolve()) not in maps.stdout:
         raise SystemExit(f"run: {allocator.name}: {allocator.path} cannot be preloaded\n{maps.stderr}")

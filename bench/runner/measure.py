@@ -23,6 +23,9 @@ class Case:
     def label(self):
         return self.name if self.threads is None else f"{self.name}/{self.threads}"
 
+    def kind(self):
+        return "program" if self.threads is None else "workload"
+
     def missing(self):
         return [program for program in self.needs if shutil.which(program) is None]
 
@@ -48,9 +51,9 @@ def command_for(case, allocator):
     environment = dict(os.environ, PORT=str(free_port()))
     environment.pop("LD_PRELOAD", None)
     if case.threads is None:
-        prefix = f"env LD_PRELOAD={shlex.quote(allocator.preload())}"
+        prefix = shlex.join(["env", *allocator.variables()])
         return [word.replace("ALLOCATE", prefix) for word in case.argv], environment
-    return ["env", f"LD_PRELOAD={allocator.preload()}", *case.argv], environment
+    return ["env", *allocator.variables(), *case.argv], environment
 
 
 def children(pid):
