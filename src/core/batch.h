@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define BATCH_SLOTS 63
+#define BATCH_SLOTS 127
 
 // objects[0 .. count) are the batch's, except while it is loaded in a bin, which counts for itself.
 struct batch {
@@ -21,7 +21,7 @@ struct batch {
     void *objects[BATCH_SLOTS];
 };
 
-_Static_assert(sizeof(struct batch) == 512, "a batch is eight cache lines");
+_Static_assert(sizeof(struct batch) == 1024, "a batch is sixteen cache lines");
 
 // A stack of batches in one word:  tag << 32 | depth << 24 | reference.  The tag changes with every step, so
 // a step that was prepared against an older state fails, and the batch below the top may be read though

@@ -13,10 +13,10 @@
 #include <string.h>
 
 enum {
-    SIZE = 64,
-    CLS = 4,
+    SIZE = 32,
+    CLS = 2,
     LIMIT = BATCH_SLOTS
-}; // 64-byte objects, of which a batch holds as many as it has slots
+}; // 32-byte objects, of which a batch holds as many as it has slots
 
 static struct tcache_counts now(void)
 {
