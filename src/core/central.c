@@ -25,11 +25,11 @@
 // Full batches of one class in one shard hold at most about this many bytes.
 #define PARKED_BYTES ((size_t)64 << 10)
 #define PARKED_WAVES 2 // of those that grew large in a cache
-// When a pool is full, so many batches go back to their spans in one step, chained by page if they are worth
-// it.
-#define GATHERED 16
+#define GATHERED 16    // so many batches of a full pool go back to their spans in one step
+#define PIECE (BATCH_SLOTS + 1)
 #define CHAINS 256
-#define CHAINED_LEAST 128
+#define CHAIN_END UINT16_MAX
+#define CHAINED_LEAST 8 // fewer objects are given one after the other
 // A heap has grown when it holds so many bytes more, and so much of what it held.
 #define GROWTH_LEAST ((size_t)2 << 20)
 #define GROWTH_SHARE 16
@@ -504,10 +504,11 @@ static void count_given(struct central *self, struct span *span, unsigned n)
 
 // Objects of one span are given back together: one step for each bitmap word, and one count.
 struct give_run {
-    struct span *span;  // NULL at first
-    page_id page;       // the last object's
-    uint32_t words;     // bit w: masks[w] holds something
-    unsigned counted;   // in the masks
+    struct span *span;
+    uintptr_t start;    // of its slots
+    size_t bytes;       // of its slots; 0: no span yet
+    uint32_t words;     // bit w: masks[w] != 0
+    unsigned counted;   // bits in the masks
     uint64_t masks[16]; // not given yet
 };
 
@@ -525,6 +526,7 @@ static void give_word(struct give_run *run, unsigned word)
     uint64_t mask = run->masks[word], twice = span_give_bits(run->span, word, mask) & mask;
     if (unlikely(twice != 0))
         given_twice(slot_address(run->span, word * 64 + bits_lowest(twice)), run->span->size);
+    run->masks[word] = 0;
 }
 
 static void end_span(struct give_run *run, struct central *self)
@@ -544,111 +546,118 @@ static struct span *checked_span(unsigned cls, void *p, page_id page)
     return span_of_page(page);
 }
 
-static size_t checked_slot(const struct span *span, void *p)
+static NOINLINE void go_to_span(struct give_run *run, struct central *self, unsigned cls, void *p)
 {
-    size_t slot = span_slot_of(span->cls, p, span_start(span));
-    if (unlikely(slot == SIZE_MAX))
-        span_reject("free", p, page_of(p), span->cls);
-    return slot;
+    end_span(run, self);
+    run->span = checked_span(cls, p, page_of(p));
+    run->start = span_start(run->span);
+    run->bytes = (size_t)run->span->slots * run->span->size;
 }
 
-static void go_to_page(struct give_run *run, struct central *self, unsigned cls, void *p)
-{
-    page_id page = page_of(p);
-    struct span *span = checked_span(cls, p, page);
-    if (span != run->span)
-        end_span(run, self);
-    run->page = page;
-    run->span = span;
-}
+static NOINLINE _Noreturn void reject(unsigned cls, void *p) { span_reject("free", p, page_of(p), cls); }
 
 static inline void give_one(struct give_run *run, struct central *self, unsigned cls, void *p)
 {
-    if (run->span == NULL || page_of(p).n != run->page.n)
-        go_to_page(run, self, cls, p);
-    size_t slot = checked_slot(run->span, p), word = slot / 64;
-    uint64_t mask = (run->words >> word & 1) != 0 ? run->masks[word] : 0, bit = UINT64_C(1) << (slot % 64);
-    if (unlikely((mask & bit) != 0))
+    if ((uintptr_t)p - run->start >= run->bytes)
+        go_to_span(run, self, cls, p);
+    size_t slot = span_slot_of(cls, p, run->start), word = slot / 64;
+    if (unlikely(slot == SIZE_MAX))
+        reject(cls, p);
+    uint64_t bit = UINT64_C(1) << (slot % 64);
+    if (unlikely((run->masks[word] & bit) != 0))
         given_twice(p, run->span->size);
-    run->masks[word] = mask | bit;
+    run->masks[word] |= bit;
     run->words |= 1u << word;
     run->counted++;
 }
 
-void central_give(unsigned cls, void **objects, size_t n)
+// Objects chained by the page that they lie in: a structure that the program tears down comes in an order of
+// its own, and a batch of it has hardly two neighbours of one span.
+struct gathering {
+    void **pieces[GATHERED]; // of at most PIECE objects each; an object's place: piece * PIECE + index
+    unsigned count;
+    size_t objects;
+    uint64_t used[CHAINS / 64]; // bit c: first[c] is the place of an object, else it is CHAIN_END
+    uint16_t first[CHAINS];
+    uint16_t next[GATHERED * PIECE]; // CHAIN_END after the last
+};
+
+static void gathering_start(struct gathering *self)
+{
+    self->count = 0;
+    self->objects = 0;
+    memset(self->used, 0, sizeof self->used);
+    memset(self->first, 0xff, sizeof self->first);
+}
+
+static void **gathered(const struct gathering *self, size_t place)
+{
+    return &self->pieces[place / PIECE][place % PIECE];
+}
+
+static void gather(struct gathering *self, void **objects, size_t n)
+{
+    size_t from = (size_t)self->count * PIECE;
+    self->pieces[self->count++] = objects;
+    self->objects += n;
+    for (size_t i = 0; i < n; i++) {
+        size_t chain = ((uintptr_t)objects[i] >> PAGE_SHIFT) % CHAINS;
+        self->used[chain / 64] |= UINT64_C(1) << (chain % 64);
+        self->next[from + i] = self->first[chain];
+        self->first[chain] = (uint16_t)(from + i);
+    }
+}
+
+static void give_chains(struct gathering *self, struct central *central, unsigned cls)
+{
+    struct give_run run = {.bytes = 0};
+    for (size_t word = 0; word < CHAINS / 64; word++)
+        for (uint64_t used = self->used[word]; used != 0; used &= used - 1) {
+            size_t place = self->first[word * 64 + bits_lowest(used)];
+            for (; place != CHAIN_END; place = self->next[place])
+                give_one(&run, central, cls, *gathered(self, place));
+        }
+    end_span(&run, central);
+    fetch_sub_relaxed(&central->out, (int64_t)self->objects);
+}
+
+static void give_in_turn(unsigned cls, void **objects, size_t n)
 {
     struct central *self = &centrals[cls];
-    struct give_run run = {.span = NULL};
+    struct give_run run = {.bytes = 0};
     for (size_t i = 0; i < n; i++)
         give_one(&run, self, cls, objects[i]);
     end_span(&run, self);
     fetch_sub_relaxed(&self->out, (int64_t)n);
 }
 
-// What several batches hold, chained by the page that it lies in: a large structure that the program tears
-// down comes in an order of its own, and one batch of it has hardly two objects of any span.
-struct gathering {
-    struct batch *batches[GATHERED];
-    unsigned count;
-    uint16_t first[CHAINS]; // 1 + an object's place, or 0
-    uint16_t next[GATHERED * (BATCH_SLOTS + 1)];
-};
-
-static void *gathered(const struct gathering *self, size_t place)
+void central_give(unsigned cls, void **objects, size_t n)
 {
-    return self->batches[place / (BATCH_SLOTS + 1)]->objects[place % (BATCH_SLOTS + 1)];
-}
-
-static size_t chain_all(struct gathering *self)
-{
-    size_t objects = 0;
-    memset(self->first, 0, sizeof self->first);
-    for (size_t i = 0; i < self->count; i++) {
-        for (size_t k = 0; k < batch_count(self->batches[i]); k++) {
-            size_t place = i * (BATCH_SLOTS + 1) + k, chain = page_of(gathered(self, place)).n % CHAINS;
-            self->next[place] = self->first[chain];
-            self->first[chain] = (uint16_t)(place + 1);
-        }
-        objects += batch_count(self->batches[i]);
+    struct gathering gathering; // not cleared: most of it is not used
+    if (n < CHAINED_LEAST || n > PIECE) {
+        give_in_turn(cls, objects, n);
+        return;
     }
-    return objects;
-}
-
-static void give_chains(struct gathering *self, unsigned cls)
-{
-    struct central *central = &centrals[cls];
-    struct give_run run = {.span = NULL};
-    size_t objects = chain_all(self);
-    for (size_t chain = 0; chain < CHAINS; chain++)
-        for (size_t at = self->first[chain]; at != 0; at = self->next[at - 1])
-            give_one(&run, central, cls, gathered(self, at - 1));
-    end_span(&run, central);
-    fetch_sub_relaxed(&central->out, (int64_t)objects);
-}
-
-static void give_each(struct gathering *self, unsigned cls)
-{
-    for (unsigned i = 0; i < self->count; i++)
-        central_give(cls, self->batches[i]->objects, batch_count(self->batches[i]));
+    gathering_start(&gathering);
+    gather(&gathering, objects, n);
+    give_chains(&gathering, &centrals[cls], cls);
 }
 
 unsigned central_give_full(unsigned cls, struct batch *batch)
 {
-    struct gathering gathering; // not cleared: most of it is not used
+    struct gathering gathering; // not cleared, as above
+    struct batch *batches[GATHERED];
     struct shard *shard = shard_of_batch(&centrals[cls], batch);
-    unsigned bound = batch_depth(&shard->full);
-    gathering.count = 0;
-    do
-        gathering.batches[gathering.count++] = batch;
-    while (gathering.count <= bound / 2 && gathering.count < GATHERED &&
-           (batch = pop_counted(shard)) != NULL);
-    if (gathering.count * batch_count(gathering.batches[0]) >= CHAINED_LEAST)
-        give_chains(&gathering, cls);
-    else
-        give_each(&gathering, cls);
-    for (unsigned i = 0; i < gathering.count; i++)
-        batch_recycle(gathering.batches[i]);
-    return gathering.count;
+    unsigned bound = batch_depth(&shard->full), n = 0;
+    gathering_start(&gathering);
+    do {
+        gather(&gathering, batch->objects, batch_count(batch));
+        batches[n++] = batch;
+    } while (n <= bound / 2 && n < GATHERED && (batch = pop_counted(shard)) != NULL);
+    give_chains(&gathering, &centrals[cls], cls);
+    for (unsigned i = 0; i < n; i++)
+        batch_recycle(batches[i]);
+    return n;
 }
 
 // --- Trimming, counting, checking.
