@@ -8,8 +8,8 @@
 #include "core/page_map.h"
 #include <string.h>
 
-// At this many ranges in use, one that stays half empty is a few percent.
-#define USED_RANGES 4
+// So many pages in use, and the range before has shown what becomes of one.
+#define USED_LEAST (HUGE_PAGES * 3 / 4)
 // A range counts as filled when at most one in so many of its pages holds nothing.
 #define FILLED_PARTS 8
 #define SPARED 16
@@ -45,9 +45,9 @@ void huge_init(void *base, size_t size)
 
 bool huge_is_dense(struct huge_history *self)
 {
-    uint32_t older = load_relaxed(&self->older);
-    if (older != 0 && cas_relaxed(&self->older, &older, 0)) {
-        const void *range = page_address((page_id){older - 1});
+    uint32_t last = load_relaxed(&self->last);
+    if (last != 0 && cas_relaxed(&self->last, &last, 0)) {
+        const void *range = page_address((page_id){last - 1});
         size_t size = (size_t)1 << HUGE_SHIFT, kernel_pages = size / os_page_size();
         bool filled = os_resident_pages(range, size) * FILLED_PARTS >= kernel_pages * (FILLED_PARTS - 1);
         store_relaxed(&self->dense, filled);
@@ -57,11 +57,7 @@ bool huge_is_dense(struct huge_history *self)
 
 bool huge_spares(struct huge_history *self) { return fetch_add_relaxed(&self->ranges, 1) % SPARED == 0; }
 
-void huge_note_small(struct huge_history *self, page_id first)
-{
-    store_relaxed(&self->older, load_relaxed(&self->newer));
-    store_relaxed(&self->newer, first.n + 1);
-}
+void huge_note_small(struct huge_history *self, page_id first) { store_relaxed(&self->last, first.n + 1); }
 
 // A block that reaches into several zones asks for each of them.
 static bool spend_credit(size_t n_block)
@@ -79,7 +75,7 @@ bool huge_pays(size_t n, uint64_t used_pages, bool dense)
         return load_relaxed(&mode) == ALWAYS;
     if (n >= HUGE_PAGES)
         return load_relaxed(&filled_blocks) >= FILLED_TRUSTED || spend_credit(n);
-    return dense && used_pages >= USED_RANGES * HUGE_PAGES;
+    return dense && used_pages >= USED_LEAST;
 }
 
 void huge_learn(bool filled)

@@ -20,21 +20,21 @@ void huge_init(void *base, size_t size);
 
 // A range of memory that nothing lay in is about to be used, first by a block of n pages. A page of 2 MiB
 // costs what thirty to a hundred small faults cost, and so pays where the range will soon be full:
-//   for blocks below 2 MiB, when the part of the heap that they go to is so large that one range is little,
-//   and the ranges before were filled;
+//   for blocks below 2 MiB, when the part of the heap that they go to is no longer small and the range before
+//   was filled;
 //   for larger ones, when those that were freed of late had been written to up to their ends, or while the
 //   first ones are on credit.
 bool huge_pays(size_t n, uint64_t used_pages, bool dense);
 
-// The last ranges of one part of the heap that got small pages, which show what became of them. Relaxed:
+// The last range of one part of the heap that got small pages, which shows what becomes of them. Relaxed:
 // hints.
 struct huge_history {
-    atomic_u32 older, newer; // first page + 1, or 0
-    atomic_u32 ranges;       // that were begun
-    atomic_u32 dense;        // 1: the last one that was looked at had been filled
+    atomic_u32 last;   // its first page + 1; 0 when it was looked at already
+    atomic_u32 ranges; // that were begun where the one before was filled
+    atomic_u32 dense;  // 1: the last one that was looked at had been filled
 };
 
-// A range begins, at that page, for blocks below 2 MiB: were those before it filled?
+// A range begins, at that page, for blocks below 2 MiB: was the one before it filled?
 bool huge_is_dense(struct huge_history *self);
 // One range in some gets small pages even where all were filled, to see when that changes.
 bool huge_spares(struct huge_history *self);
