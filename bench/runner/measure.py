@@ -2,6 +2,7 @@
 """Runs a command once and measures it."""
 
 import os
+import random
 import re
 import shlex
 import shutil
@@ -28,6 +29,17 @@ class Case:
 
     def missing(self):
         return [program for program in self.needs if shutil.which(program) is None]
+
+
+class Order:
+    """Each round takes the allocators in another order: who runs after a process that has just given back huge pages
+    gets them warm, and who runs after one with small pages has to make new ones. The same orders for the same case."""
+
+    def __init__(self, case):
+        self.random = random.Random(case.label())
+
+    def turn(self, chosen):
+        return self.random.sample(chosen, len(chosen))
 
 
 def workload_case(entry, threads, build, work, seed):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What --allocators takes: a name, a library, and a library with settings."""
+"""What --allocators takes: a name, a library, and a library with settings; and in which order they run."""
 
 import pathlib
 import subprocess
@@ -29,6 +29,18 @@ class Words(unittest.TestCase):
                      measure.Case("program", None, ["sh", "-c", f"ALLOCATE sh -c '{say}'"])]:
             argv, environment = measure.command_for(case, chosen)
             self.assertEqual(subprocess.run(argv, env=environment, check=False).returncode, 0, case.name)
+
+
+class Turns(unittest.TestCase):
+    def test_each_round_has_all_and_each_follows_each_other(self):
+        order, names = measure.Order(measure.Case("workload", 2, [])), ["a", "b", "c", "d"]
+        turns = [order.turn(names) for _ in range(60)]
+        self.assertTrue(all(sorted(turn) == names for turn in turns))
+        self.assertEqual(len({pair for turn in turns for pair in zip(turn, turn[1:])}), 12)
+
+    def test_a_case_has_its_orders(self):
+        case, names = measure.Case("workload", 2, []), list(range(9))
+        self.assertEqual(measure.Order(case).turn(names), measure.Order(case).turn(names))
 
 
 if __name__ == "__main__":
