@@ -55,19 +55,21 @@ static size_t lowest_node(const struct buddy *self, unsigned order)
     return bits_find_set(self->nodes, first, 2 * first);
 }
 
-size_t buddy_take(struct buddy *self, size_t n, size_t align)
+size_t buddy_find(const struct buddy *self, size_t n, size_t align)
 {
     unsigned order = buddy_order(n, align);
     while (order < BUDDY_ORDERS && self->free[order] == 0)
         order++;
-    if (order >= BUDDY_ORDERS)
+    return order < BUDDY_ORDERS ? page_of_node(lowest_node(self, order)) : BUDDY_NONE;
+}
+
+size_t buddy_find_exact(const struct buddy *self, unsigned order, size_t from)
+{
+    size_t end = node_of(ZONE_PAGES, order);
+    if (self->free[order] == 0)
         return BUDDY_NONE;
-    size_t node = lowest_node(self, order);
-    clear_node(self, node);
-    size_t page = page_of_node(node);
-    if (n < (size_t)1 << order)
-        buddy_give(self, page + n, ((size_t)1 << order) - n);
-    return page;
+    size_t node = bits_find_set(self->nodes, node_of(from + ((size_t)1 << order) - 1, order), end);
+    return node < end ? page_of_node(node) : BUDDY_NONE;
 }
 
 // The free block that covers a free page.

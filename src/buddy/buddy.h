@@ -25,10 +25,11 @@ _Static_assert(ZONE_PAGES <= UINT16_MAX, "counts of free blocks are 16 bits wide
 // All functions take n >= 1 and first + n <= ZONE_PAGES.
 void buddy_init_full(struct buddy *self);
 void buddy_init_empty(struct buddy *self);
-// The first page of n free pages whose number is a multiple of `align` (a power of two), now taken; or
-// BUDDY_NONE. The block is the lowest of the smallest order that fits, and what the request does not need of
-// it stays free.
-size_t buddy_take(struct buddy *self, size_t n, size_t align);
+// The first page of a free block of at least n pages whose number is a multiple of `align` (a power of two),
+// the lowest of the smallest order that fits; or BUDDY_NONE.
+size_t buddy_find(const struct buddy *self, size_t n, size_t align);
+// The first page, at or above `from`, of a free block of exactly that order; or BUDDY_NONE.
+size_t buddy_find_exact(const struct buddy *self, unsigned order, size_t from);
 void buddy_give(struct buddy *self, size_t first, size_t n);
 // Takes exactly these pages, all of which are free.
 void buddy_take_at(struct buddy *self, size_t first, size_t n);

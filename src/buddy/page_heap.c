@@ -20,6 +20,10 @@
 #define MUCH_LEAST ((32 << 20) >> PAGE_SHIFT)
 #define MUCH_SHARE 2
 #define EXCHANGE_LEAST ((1 << 20) >> PAGE_SHIFT)
+// A block comes from another processor's stripe, one of so many, rather than from pages that hold no memory
+// when that one has so many free ones which do.
+#define WALK_STRIPES 4
+#define WALK_LEAST HUGE_PAGES
 #define GIVES_PER_CLOCK 32 // of recent blocks: reading the clock costs as much as the rest
 #define RELIEF_MS 10       // at the least between two times that memory goes back above the soft limit
 
@@ -43,7 +47,8 @@ struct stripe {
     atomic_u32 occupied;                // written under lock; read without it only to choose where to try
     struct intake intake;               // blocks that came while the lock was held
     struct zone *buckets[BUDDY_ORDERS]; // guarded by lock
-    uint64_t used, dirty;               // guarded by lock: pages
+    uint64_t used;                      // guarded by lock: pages
+    atomic_u64 dirty;                   // as `occupied`: pages
     uint64_t purged, purge_calls;       // guarded by lock
     struct huge_history history;
 };
@@ -87,6 +92,11 @@ unsigned page_heap_stripes(void) { return heap.stripe_count; }
 
 // --- A stripe's lists; all of these run under its lock.
 
+static void add_dirty(struct stripe *self, uint64_t pages)
+{
+    store_relaxed(&self->dirty, load_relaxed(&self->dirty) + pages);
+}
+
 static void list_remove(struct stripe *self, struct zone *zone)
 {
     if (zone->bucket == UNLISTED)
@@ -127,7 +137,7 @@ static void stripe_adopt_locked(struct stripe *self, struct zone *zone)
 {
     store_relaxed(&zone->stripe, (uint32_t)(self - heap.stripes));
     self->used += zone->used_pages;
-    self->dirty += zone->dirty_pages;
+    add_dirty(self, zone->dirty_pages);
     relist(self, zone);
 }
 
@@ -135,7 +145,7 @@ static void stripe_abandon_locked(struct stripe *self, struct zone *zone)
 {
     list_remove(self, zone);
     self->used -= zone->used_pages;
-    self->dirty -= zone->dirty_pages;
+    add_dirty(self, 0 - (uint64_t)zone->dirty_pages);
     store_relaxed(&zone->stripe, NO_STRIPE);
 }
 
@@ -154,7 +164,7 @@ static void stripe_give_locked(struct stripe *self, page_id first, size_t n, boo
     zone_give(zone, page_in_zone(first), n, dirty);
     decay_note();
     self->used -= n;
-    self->dirty += dirty ? n : 0;
+    add_dirty(self, dirty ? n : 0);
     if (stripe_keeps(self, zone)) {
         relist(self, zone);
         return;
@@ -189,19 +199,30 @@ static void stripe_leave(struct stripe *self)
 }
 
 // The zone with the smallest largest block that fits: this fills full zones up and leaves empty ones whole.
+static struct zone *fitting_zone_locked(struct stripe *self, size_t n, size_t align)
+{
+    uint32_t fitting = load_relaxed(&self->occupied) >> buddy_order(n, align);
+    return fitting == 0 ? NULL : self->buckets[bits_lowest(fitting) + buddy_order(n, align)];
+}
+
+static bool next_is_dirty_locked(struct stripe *self, size_t n, size_t align)
+{
+    struct zone *zone = fitting_zone_locked(self, n, align);
+    return zone != NULL && zone_next_is_dirty(zone, n, align);
+}
+
 // *fresh grows by the pages of it that hold no memory.
 static page_id stripe_take_locked(struct stripe *self, size_t n, size_t align, size_t *fresh)
 {
     bool clean;
-    uint32_t fitting = load_relaxed(&self->occupied) >> buddy_order(n, align);
-    if (fitting == 0)
+    struct zone *zone = fitting_zone_locked(self, n, align);
+    if (zone == NULL)
         return NO_PAGE;
-    struct zone *zone = self->buckets[bits_lowest(fitting) + buddy_order(n, align)];
     uint32_t dirty_before = zone->dirty_pages;
     size_t page = zone_take(zone, n, align, &clean);
     size_t dirty = dirty_before - zone->dirty_pages;
     self->used += n;
-    self->dirty -= dirty;
+    add_dirty(self, 0 - (uint64_t)dirty);
     *fresh += n - dirty;
     relist(self, zone);
     return (page_id){zone_first_page(zone->id).n + (uint32_t)page};
@@ -219,26 +240,49 @@ static bool stripe_has_room(struct stripe *self, size_t n, size_t align)
     return load_relaxed(&self->occupied) >> buddy_order(n, align) != 0;
 }
 
-static page_id take_from_stripe(struct stripe *self, size_t n, size_t align, size_t *fresh, bool wait)
+// Whose lock may be waited for, and what may be taken.
+enum taking { TAKE_TRYING, TAKE_WAITING, TAKE_DIRTY };
+
+static page_id take_from_stripe(struct stripe *self, size_t n, size_t align, size_t *fresh, enum taking how)
 {
     if (!stripe_has_room(self, n, align))
         return NO_PAGE;
-    if (wait && !lock_is_mine(&self->lock))
+    if (how == TAKE_WAITING && !lock_is_mine(&self->lock))
         lock_take(&self->lock);
     else if (!lock_try(&self->lock))
         return NO_PAGE;
-    page_id page = stripe_take_locked(self, n, align, fresh);
+    page_id page = NO_PAGE;
+    if (how != TAKE_DIRTY || next_is_dirty_locked(self, n, align))
+        page = stripe_take_locked(self, n, align, fresh);
     stripe_leave(self);
     return page;
 }
 
-static page_id take_from_any(size_t n, size_t align, size_t *fresh, bool wait)
+static bool is_worth_a_walk(struct stripe *self) { return load_relaxed(&self->dirty) >= WALK_LEAST; }
+
+// Threads move between processors: where one was before lies memory that it gave back, and taking that keeps
+// the heap from growing. Only a few neighbours are asked.
+static page_id take_dirty(size_t n, size_t align, size_t *fresh)
+{
+    page_id page = NO_PAGE;
+    uint32_t end = (uint32_t)min_size(heap.stripe_count, WALK_STRIPES), worth = 1;
+    while (worth < end && !is_worth_a_walk(local_stripe(worth)))
+        worth++;
+    if (worth < end)
+        page = take_from_stripe(local_stripe(0), n, align, fresh, TAKE_DIRTY);
+    for (; worth < end && page.n == NO_PAGE.n; worth++)
+        if (is_worth_a_walk(local_stripe(worth)))
+            page = take_from_stripe(local_stripe(worth), n, align, fresh, TAKE_DIRTY);
+    return page;
+}
+
+static page_id take_from_any(size_t n, size_t align, size_t *fresh, enum taking how)
 {
     page_id page = NO_PAGE;
     struct stripe *first = local_stripe(0);
     for (uint32_t i = 0; i < heap.stripe_count && page.n == NO_PAGE.n; i++)
         page = take_from_stripe(&heap.stripes[(uint32_t)(first - heap.stripes + i) % heap.stripe_count], n,
-                                align, fresh, wait);
+                                align, fresh, how);
     return page;
 }
 
@@ -400,13 +444,15 @@ static page_id take_once(size_t n, size_t align, size_t *fresh)
 {
     if (n > ZONE_PAGES || align > ZONE_PAGES)
         return take_zones(n, align, fresh);
-    page_id page = take_from_any(n, align, fresh, false);
+    page_id page = take_dirty(n, align, fresh);
+    if (page.n == NO_PAGE.n)
+        page = take_from_any(n, align, fresh, TAKE_TRYING);
     if (page.n == NO_PAGE.n && wants_own_zone(n, align))
         page = take_from_new_zone(n, align, fresh);
     if (page.n == NO_PAGE.n)
-        page = take_from_any(n, align, fresh, true);
+        page = take_from_any(n, align, fresh, TAKE_WAITING);
     if (page.n == NO_PAGE.n && give_unguarded()) // before the heap grows
-        page = take_from_any(n, align, fresh, true);
+        page = take_from_any(n, align, fresh, TAKE_WAITING);
     if (page.n == NO_PAGE.n)
         page = take_from_new_zone(n, align, fresh);
     return page;
@@ -534,7 +580,7 @@ static void choose_in_stripe(struct stripe *self, struct zone *zone, uint32_t ra
                 reserve_huge(reserved);
     uint32_t changed = zone_choose_huge(zone, ranges, huge);
     uint32_t dirtied = zone->dirty_pages - dirty_before;
-    self->dirty += dirtied;
+    add_dirty(self, dirtied);
     stripe_leave(self);
     if (huge)
         limit_discharge(reserved - dirtied * PAGE_SIZE);
@@ -665,7 +711,7 @@ static bool grow_once(page_id first, size_t n, size_t n_wanted, bool *clean)
     if (grown) {
         size_t dirty = dirty_before - zone->dirty_pages;
         self->used += more;
-        self->dirty -= dirty;
+        add_dirty(self, 0 - (uint64_t)dirty);
         fresh = more - dirty;
         relist(self, zone);
     }
@@ -710,7 +756,7 @@ static bool take_purgeable_locked(struct stripe *self, struct zone *zone, size_t
     run->dirty -= zone->dirty_pages;
     run->broken = zone_break_huge(zone, run->first, run->n);
     self->used += run->n;
-    self->dirty -= run->dirty;
+    add_dirty(self, 0 - (uint64_t)run->dirty);
     relist(self, zone);
     return true;
 }
@@ -858,7 +904,8 @@ static void drain_after_fork(struct stripe *self)
 
 static void remake_stripe(struct stripe *self)
 {
-    self->used = self->dirty = 0;
+    self->used = 0;
+    store_relaxed(&self->dirty, 0);
     store_relaxed(&self->occupied, 0);
     for (unsigned b = 0; b < BUDDY_ORDERS; b++)
         self->buckets[b] = NULL;
@@ -918,7 +965,7 @@ static bool stripe_validate(const struct stripe *self)
         used += zone->used_pages;
         dirty += zone->dirty_pages;
     }
-    return used == self->used && dirty == self->dirty;
+    return used == self->used && dirty == load_relaxed(&self->dirty);
 }
 
 bool page_heap_validate(void)

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#define TRIES 8       // how many blocks that are too small by themselves one request looks at
+#define TIGHT_MOST 32 // pages: what is larger may grow into what its block leaves behind it
+
 void zone_init(struct zone *self, zone_id id)
 {
     self->id = id;
@@ -74,12 +77,63 @@ static void note_taken(struct zone *self, size_t first, size_t n, bool *clean)
     self->dirty_pages -= (uint32_t)dirty;
 }
 
+// --- Places. A request of five pages in a block of eight leaves three that few others fit into. So what is
+// no power of two lies against the used pages before it, wherever the buddies' bounds are, and what is free
+// stays together behind it.
+
+static size_t run_start(const struct zone *self, size_t page)
+{
+    while (page > 0 && !bits_test(self->used, page - 1))
+        page--;
+    return page;
+}
+
+static bool run_holds(const struct zone *self, size_t start, size_t n)
+{
+    return start + n <= ZONE_PAGES && bits_find_set(self->used, start, start + n) == start + n;
+}
+
+// Free pages that hold n though none of the blocks among them does.
+static size_t find_between_blocks(const struct zone *self, size_t n)
+{
+    unsigned order = bits_highest(n);
+    size_t page = 0;
+    for (int tries = 0; tries < TRIES; tries++) {
+        page = buddy_find_exact(&self->buddy, order, page);
+        if (page == BUDDY_NONE)
+            return BUDDY_NONE;
+        size_t start = run_start(self, page);
+        if (run_holds(self, start, n))
+            return start;
+        page += (size_t)1 << order;
+    }
+    return BUDDY_NONE;
+}
+
+static size_t find_place(const struct zone *self, size_t n, size_t align)
+{
+    if (align > 1 || n > TIGHT_MOST || (n & (n - 1)) == 0)
+        return buddy_find(&self->buddy, n, align);
+    size_t between = find_between_blocks(self, n), block;
+    if (between != BUDDY_NONE || (block = buddy_find(&self->buddy, n, 1)) == BUDDY_NONE)
+        return between;
+    return run_start(self, block);
+}
+
 size_t zone_take(struct zone *self, size_t n, size_t align, bool *clean)
 {
-    size_t first = buddy_take(&self->buddy, n, align);
-    if (first != BUDDY_NONE)
-        note_taken(self, first, n, clean);
+    size_t first = find_place(self, n, align);
+    if (first == BUDDY_NONE)
+        return first;
+    buddy_take_at(&self->buddy, first, n);
+    note_taken(self, first, n, clean);
     return first;
+}
+
+bool zone_next_is_dirty(const struct zone *self, size_t n, size_t align)
+{
+    size_t first = find_place(self, n, align);
+    return first != BUDDY_NONE && bits_find_set(self->dirty, first, first + n) != first + n;
 }
 
 bool zone_take_at(struct zone *self, size_t first, size_t n, bool *clean)

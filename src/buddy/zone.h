@@ -40,6 +40,8 @@ struct zone {
 void zone_init(struct zone *self, zone_id id);
 // The first of n pages (numbered in the zone) or BUDDY_NONE. *clean tells that all of them read as zeros.
 size_t zone_take(struct zone *self, size_t n, size_t align, bool *clean);
+// Would zone_take find at least one page that holds memory?
+bool zone_next_is_dirty(const struct zone *self, size_t n, size_t align);
 // Takes exactly these pages if all are free.
 bool zone_take_at(struct zone *self, size_t first, size_t n, bool *clean);
 // Gives pages back; `dirty` when they may hold data.

@@ -57,10 +57,37 @@ static void check_largest(void)
     cr_assert_eq(buddy_largest(&buddy), order);
 }
 
+static size_t take(size_t n, size_t align)
+{
+    size_t first = buddy_find(&buddy, n, align);
+    if (first != BUDDY_NONE)
+        buddy_take_at(&buddy, first, n);
+    return first;
+}
+
+static size_t model_exact(size_t order, size_t from)
+{
+    size_t block = (size_t)1 << order;
+    for (size_t first = align_up(from, block); first < ZONE_PAGES; first += block) {
+        size_t outer = first & ~(2 * block - 1);
+        if (run_is(first, block, true) && (block == ZONE_PAGES || !run_is(outer, 2 * block, true)))
+            return first;
+    }
+    return BUDDY_NONE;
+}
+
+static void check_exact(uint64_t random)
+{
+    unsigned order = (unsigned)(random >> 16) % BUDDY_ORDERS;
+    size_t from = random % ZONE_PAGES;
+    cr_assert_eq(buddy_find_exact(&buddy, order, from), model_exact(order, from), "order %u from %zu", order,
+                 from);
+}
+
 static void check_take(size_t n, size_t align)
 {
     size_t expected = model_take(n, align);
-    cr_assert_eq(buddy_take(&buddy, n, align), expected, "%zu pages by %zu", n, align);
+    cr_assert_eq(take(n, align), expected, "%zu pages by %zu", n, align);
     if (expected != BUDDY_NONE)
         mark(expected, n, false);
     check();
@@ -71,7 +98,7 @@ Test(buddy, full_and_empty)
     buddy_init_empty(&buddy);
     check();
     cr_assert_eq(buddy_largest(&buddy), -1);
-    cr_assert_eq(buddy_take(&buddy, 1, 1), BUDDY_NONE);
+    cr_assert_eq(take(1, 1), BUDDY_NONE);
     buddy_init_full(&buddy);
     mark(0, ZONE_PAGES, true);
     check();
@@ -175,6 +202,7 @@ Test(buddy, random_steps_agree_with_the_model, .timeout = 120)
         random_step(&state);
         if (i % 50 == 0)
             check_largest();
+        check_exact(seeded_next(&state, UINT64_C(1) << 32));
     }
 }
 
@@ -183,7 +211,7 @@ static void expect_broken(struct buddy broken) { cr_assert_not(buddy_validate(&b
 Test(buddy, validate_finds_broken_states)
 {
     buddy_init_full(&buddy);
-    cr_assert_eq(buddy_take(&buddy, 3, 1), 0);
+    cr_assert_eq(take(3, 1), 0);
     cr_assert(buddy_validate(&buddy));
     struct buddy broken = buddy;
     broken.free[0]++;

@@ -246,6 +246,33 @@ Test(page_heap, zones_that_stripes_keep_can_be_had_back)
     check();
 }
 
+static void go_to_processor(unsigned cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    if (sched_setaffinity(0, sizeof set, &set) != 0)
+        cr_skip("there is no processor %u for us", cpu);
+}
+
+Test(page_heap, memory_at_another_processor_is_taken_before_fresh_memory)
+{
+    go_to_processor(1);
+    page_id there = take(1, PAGE_SIZE);
+    page_heap_give(take(WALK_LEAST - 1, PAGE_SIZE), WALK_LEAST - 1);
+    go_to_processor(0);
+    give_free_zone_to(local_stripe(0));
+    page_id here = take(4, PAGE_SIZE);
+    cr_assert_neq(page_zone(here).n, page_zone(there).n, "there is too little for the walk");
+    page_heap_give(there, 1);
+    struct page_block walked = page_heap_take(8, PAGE_SIZE);
+    cr_assert_eq(page_zone(walked.first).n, page_zone(there).n);
+    cr_assert_not(walked.clean);
+    page_heap_give(here, 4);
+    cr_assert_eq(page_zone(take(4, PAGE_SIZE)).n, page_zone(here).n, "what is dirty here comes first");
+    check();
+}
+
 Test(page_heap, a_stripe_keeps_one_free_zone)
 {
     page_id a = take(ZONE_PAGES, PAGE_SIZE), b = take(ZONE_PAGES, PAGE_SIZE);

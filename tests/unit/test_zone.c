@@ -108,6 +108,41 @@ Test(zone, take_at_takes_all_or_nothing)
     check();
 }
 
+Test(zone, what_is_no_power_of_two_lies_against_what_is_used)
+{
+    for (size_t i = 0; i < ZONE_PAGES / 5 - 1; i++)
+        cr_assert_eq(take(5, 1), 5 * i);
+    give(5, 5, false);
+    give(15, 5, false);
+    cr_assert_eq(take(5, 1), 15, "a hole with a block of four, and none of eight");
+    cr_assert_eq(take(2, 1), 6, "a power of two keeps to its bounds");
+}
+
+Test(zone, what_is_large_leaves_room_behind_it)
+{
+    cr_assert_eq(take(33, 1), 0);
+    cr_assert_eq(take(33, 1), 64);
+}
+
+Test(zone, whether_the_next_pages_hold_memory)
+{
+    cr_assert_not(zone_next_is_dirty(&zone, 5, 1));
+    cr_assert_eq(take(ZONE_PAGES - 16, 1), 0);
+    cr_assert_not(zone_next_is_dirty(&zone, 17, 1), "there are none");
+    give(0, 1, true);
+    cr_assert(zone_next_is_dirty(&zone, 1, 1));
+    cr_assert_not(zone_next_is_dirty(&zone, 2, 1));
+}
+
+Test(zone, a_hole_that_is_too_small_stays)
+{
+    cr_assert_eq(take(8, 1), 0);
+    cr_assert(take_at(12, 4));
+    cr_assert_eq(take(5, 1), 16);
+    cr_assert_eq(take(3, 1), 21, "the block of two there has a neighbour");
+    cr_assert_eq(take(3, 1), 8);
+}
+
 Test(zone, a_full_zone_has_nothing)
 {
     cr_assert_eq(take(ZONE_PAGES, 1), 0);
