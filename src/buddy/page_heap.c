@@ -19,6 +19,9 @@
 // Free memory is much when it is more than MUCH_LEAST pages and a MUCH_SHARE-th of what is used.
 #define MUCH_LEAST ((32 << 20) >> PAGE_SHIFT)
 #define MUCH_SHARE 2
+// Of free pages that hold memory so many stay while the heap grows: a share of what is used, and some.
+#define KEPT_SHARE 8
+#define KEPT_LEAST ((64 << 20) >> PAGE_SHIFT)
 #define EXCHANGE_LEAST ((1 << 20) >> PAGE_SHIFT)
 // A block comes from another processor's stripe, one of so many, rather than from pages that hold no memory
 // when that one has so many free ones which do.
@@ -522,6 +525,8 @@ static void settle(size_t reserved, size_t fresh)
         limit_discharge((uint64_t)(reserved - fresh) * PAGE_SIZE);
     else if (fresh > reserved)
         limit_charge((uint64_t)(fresh - reserved) * PAGE_SIZE);
+    if (fresh != 0)
+        limit_note_growth();
 }
 
 static bool keeps_much(void)
@@ -819,7 +824,7 @@ static size_t purge_part(uint32_t part)
 static size_t purge_phase(uint32_t phase, enum zone_purge which)
 {
     uint64_t calls = 0;
-    size_t from_zones = zone_table_purge(phase, DECAY_PHASES, which != PURGE_AGED, &calls);
+    size_t from_zones = zone_table_purge(phase, DECAY_PHASES, !purge_wants_aged(which), &calls);
     fetch_add_relaxed(&heap.purged_zones, from_zones);
     fetch_add_relaxed(&heap.purge_calls, calls);
     return from_zones + purge_stripes(phase, which);
@@ -838,6 +843,32 @@ static size_t purge(uint32_t first_phase, uint32_t n, enum zone_purge which)
 }
 
 size_t page_heap_purge(void) { return purge(0, DECAY_PHASES, PURGE_ALL) * PAGE_SIZE; }
+
+// Pages free beyond those that are worth keeping while the heap grows.
+static uint64_t spare_pages(void)
+{
+    struct page_heap_counts counts = page_heap_counts();
+    uint64_t kept = counts.used_pages / KEPT_SHARE + KEPT_LEAST;
+    return counts.dirty_pages > kept ? counts.dirty_pages - kept : 0;
+}
+
+// We may have interrupted ourselves.
+static bool holds_a_lock(void)
+{
+    bool mine = zone_table_is_mine();
+    for (uint32_t i = 0; i < heap.stripe_count && !mine; i++)
+        mine = lock_is_mine(&heap.stripes[i].lock);
+    return mine;
+}
+
+void page_heap_contain(void)
+{
+    uint64_t spare = holds_a_lock() ? 0 : spare_pages(), purged = 0;
+    if (spare == 0)
+        return;
+    for (uint32_t i = 0; i < DECAY_PHASES && purged < spare; i++)
+        purged += purge_phase(fetch_add_relaxed(&heap.relieved, 1) % DECAY_PHASES, PURGE_AGED_UNBROKEN);
+}
 
 static void relieve_soft(void)
 {

@@ -52,6 +52,8 @@ bool page_heap_is_settled(void);
 bool page_heap_reserve(uint64_t bytes);
 // Gives free memory back, a part at a time, until no more than `bound` bytes are charged (limit.h).
 void page_heap_relieve(uint64_t bound);
+// The heap grows: what is free and was so at the last look goes back, but for a share that is worth keeping.
+void page_heap_contain(void);
 // Gives back all free memory now; returns the number of bytes.
 size_t page_heap_purge(void);
 struct page_heap_counts page_heap_counts(void);

@@ -159,7 +159,7 @@ void zone_give(struct zone *self, size_t first, size_t n, bool dirty)
 static bool next_run(const struct zone *self, size_t from, size_t last, enum zone_purge which, size_t *first,
                      size_t *end)
 {
-    size_t hit = bits_find_set(which == PURGE_AGED ? self->aged : self->dirty, from, last);
+    size_t hit = bits_find_set(purge_wants_aged(which) ? self->aged : self->dirty, from, last);
     if (hit >= last)
         return false;
     *end = bits_find_clear(self->dirty, hit, ZONE_PAGES);
@@ -201,7 +201,7 @@ bool zone_find_purgeable(const struct zone *self, size_t from, size_t end, size_
     while (from < end && next_run(self, from, end, which, &run_start, &run_end)) {
         *first = widened_start(self, run_start, unit);
         *n = max_size(widened_end(self, run_end, unit), *first) - *first;
-        if (*n != 0 && which == PURGE_UNBROKEN)
+        if (*n != 0 && (which == PURGE_AGED_UNBROKEN || which == PURGE_UNBROKEN))
             spare_broken(self, first, n);
         if (*n != 0)
             return true;

@@ -46,9 +46,10 @@ bool zone_next_is_dirty(const struct zone *self, size_t n, size_t align);
 bool zone_take_at(struct zone *self, size_t first, size_t n, bool *clean);
 // Gives pages back; `dirty` when they may hold data.
 void zone_give(struct zone *self, size_t first, size_t n, bool dirty);
-// Which free pages go back: those with an aged one among them; all dirty ones; or those of them for which no
-// huge page is broken that is partly in use.
-enum zone_purge { PURGE_AGED, PURGE_UNBROKEN, PURGE_ALL };
+// Which free pages go back: those with an aged one among them or all dirty ones; of either, unless a huge
+// page would be broken for them that is partly in use.
+enum zone_purge { PURGE_AGED, PURGE_AGED_UNBROKEN, PURGE_UNBROKEN, PURGE_ALL };
+static inline bool purge_wants_aged(enum zone_purge which) { return which <= PURGE_AGED_UNBROKEN; }
 // The next such run of free pages in [from, end): it is widened over dirty neighbours, those behind the end
 // too, so that one call to the kernel returns as much as possible. It starts and ends at multiples of `unit`
 // pages, the kernel's: what is clean and free of its first unit and of its last goes with it. False when

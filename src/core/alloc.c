@@ -12,9 +12,13 @@
 #include "core/limit.h"
 #include "core/lone.h"
 #include "core/misuse.h"
+#include "core/options.h"
 #include "core/os.h"
 #include <errno.h>
 #include <string.h>
+
+// A search for what can go back looks for as much as the heap has grown by in so many steps.
+#define CONTAINED_STEPS 4
 
 atomic_u32 alloc_most_slack;
 size_t alloc_quick_pages;
@@ -38,8 +42,23 @@ static void release(void)
     page_heap_relieve(limit_release_to(LIMIT_SOFT));
 }
 
+// The heap is larger than it was lately: what has been free in one place goes back, so that it does not grow
+// by as much in another. A heap that only goes up and down is not searched.
+static void contain(void)
+{
+    uint64_t before = limit_charged(), wanted = before - CONTAINED_STEPS * limit_growth_step(before);
+    if (load_relaxed(&options.decay_ms) >= 0) {
+        page_heap_contain();
+        if (limit_charged() > wanted)
+            central_contain(limit_charged() - wanted);
+    }
+    limit_end_growth(before);
+}
+
 static NOINLINE void attend_limits(void)
 {
+    if (limit_take_growth())
+        contain();
     if (limit_take_release())
         release();
     limit_tell();

@@ -10,6 +10,7 @@
 #include "core/limit.h"
 #include "core/misuse.h"
 #include "core/page_map.h"
+#include <limits.h>
 #include <string.h>
 
 // Spans with free slots lie in buckets by how full they are; allocation takes from the fullest, so that
@@ -33,6 +34,7 @@
 // A heap has grown when it holds so many bytes more, and so much of what it held.
 #define GROWTH_LEAST ((size_t)2 << 20)
 #define GROWTH_SHARE 16
+#define CONTAINED_SHARE 16 // a class is worth a search when its free slots are so much of the heap
 // Wholly free spans are swept out of the buckets when there are this many, and an eighth of all that are
 // listed.
 #define SWEEP_LEAST 4
@@ -682,26 +684,28 @@ static void trim_shard(struct shard *self, unsigned cls, bool all)
 
 struct visit {
     bool all;
-    unsigned visited, rested;
+    unsigned visited, rests; // rests: that are left
+    uint64_t bytes;          // that shall go back yet
 };
 
 // What went back before may be part of it.
-static void rest(struct central *self, struct span *span)
+static size_t rest(struct central *self, struct span *span)
 {
     size_t before = span->rested, purged = span_rest(span);
     fetch_add_relaxed(&self->rested_bytes, purged);
     if (purged <= before)
-        return;
+        return 0;
     span->rested = (uint32_t)purged;
     limit_rest(purged - before);
+    return purged - before;
 }
 
 static void visit_span(struct visit *self, struct central *central, struct span *span)
 {
     bool due = (span_visit(span) || (self->all && span->age != SPAN_RESTING)) && is_sparse(span);
-    if (due && self->rested < RESTS) {
-        rest(central, span);
-        self->rested++;
+    if (due && self->rests > 0 && self->bytes > 0) {
+        self->bytes -= min_size(self->bytes, rest(central, span));
+        self->rests--;
     }
     self->visited++;
 }
@@ -729,13 +733,18 @@ static bool visit_is_due(struct central *self, bool all)
     return exchange_relaxed(&self->restless, 0) != 0;
 }
 
+static void visit_buckets(struct central *self, struct visit *visit)
+{
+    for (unsigned i = SHARDS * BUCKETS; i-- > 0;) // from the last bucket on, to which those from others go
+        visit_bucket(visit, self, &self->shards[i / BUCKETS].buckets[i % BUCKETS]);
+}
+
 static void visit_spans(struct central *self, bool all)
 {
-    struct visit visit = {.all = all};
+    struct visit visit = {.all = all, .rests = RESTS, .bytes = UINT64_MAX};
     if (!visit_is_due(self, all))
         return;
-    for (unsigned i = SHARDS * BUCKETS; i-- > 0;) // from the last bucket on, to which those from others go
-        visit_bucket(&visit, self, &self->shards[i / BUCKETS].buckets[i % BUCKETS]);
+    visit_buckets(self, &visit);
     store_relaxed(&self->pause, visit.visited / VISITS_PER_PERIOD);
 }
 
@@ -772,6 +781,26 @@ void central_trim(unsigned cls, bool all)
     visit_spans(&centrals[cls], all);
 }
 
+static uint64_t free_bytes(struct central *self, unsigned cls)
+{
+    int64_t slots = (int64_t)(central_spans(cls) * size_class_table[cls].slots),
+            out = load_relaxed(&self->out);
+    return out < slots ? (uint64_t)(slots - out) * size_class_size(cls) : 0;
+}
+
+void central_contain(uint64_t bytes)
+{
+    uint64_t least = limit_charged() / CONTAINED_SHARE;
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT && bytes > 0; cls++) {
+        struct visit visit = {.rests = UINT_MAX, .bytes = bytes};
+        if (!is_used(cls) || free_bytes(&centrals[cls], cls) < least ||
+            exchange_relaxed(&centrals[cls].restless, 0) == 0)
+            continue;
+        visit_buckets(&centrals[cls], &visit);
+        bytes = visit.bytes;
+    }
+}
+
 bool central_decay(void)
 {
     struct decay_phases due = decay_clock_take(&decay_clock);
@@ -779,7 +808,10 @@ bool central_decay(void)
         if ((cls - due.first) % DECAY_PHASES < due.n)
             central_trim(cls, false);
     page_heap_decay();
-    return (due.first + due.n) / DECAY_PHASES != due.first / DECAY_PHASES;
+    bool period_is_over = (due.first + due.n) / DECAY_PHASES != due.first / DECAY_PHASES;
+    if (period_is_over)
+        limit_end_period();
+    return period_is_over;
 }
 
 static bool class_is_settled(struct central *self)

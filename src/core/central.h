@@ -57,6 +57,10 @@ bool central_notes_growth(void);
 // no memory.
 void central_trim(unsigned cls, bool all);
 
+// The heap grows: sparse spans of the classes with many free slots come to rest, until so many bytes went
+// back. Not those from which slots were taken since the last look.
+void central_contain(uint64_t bytes);
+
 // Trims all classes and lets the page heap decay, if it is time; cheap when it is not. True once in each
 // period of TARN_DECAY_MS: for the caller who found it over.
 bool central_decay(void);

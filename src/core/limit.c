@@ -15,8 +15,12 @@
 // Above the soft limit memory is released again after each further 64th of it, a MiB at least.
 #define STEP_SHARE 64
 #define STEP_LEAST ((uint64_t)1 << 20)
+// A heap of less than GROWN_LEAST bytes is not searched, and a larger one when it has grown by a 32nd.
+#define GROWN_LEAST ((uint64_t)32 << 20)
+#define GROWN_SHARE 32
+#define GROWN_STEP_LEAST ((uint64_t)4 << 20)
 
-struct limits limits = {.bounds = {LIMIT_NONE, LIMIT_NONE}};
+struct limits limits = {.bounds = {LIMIT_NONE, LIMIT_NONE}, .mark = GROWN_LEAST};
 
 static struct {
     struct lock lock;               // held while somebody is told
@@ -101,6 +105,32 @@ bool limit_take_release(void)
            (fetch_and_relaxed(&limits.pending, ~LIMIT_RELEASE) & LIMIT_RELEASE) != 0;
 }
 
+uint64_t limit_growth_step(uint64_t charged) { return max_size(GROWN_STEP_LEAST, charged / GROWN_SHARE); }
+
+bool limit_take_growth(void)
+{
+    return (load_relaxed(&limits.pending) & LIMIT_GROWN) != 0 &&
+           (fetch_and_relaxed(&limits.pending, ~LIMIT_GROWN) & LIMIT_GROWN) != 0 &&
+           exchange_relaxed(&limits.mark, LIMIT_NONE) != LIMIT_NONE;
+}
+
+static uint64_t next_mark(uint64_t charged)
+{
+    return max_size(GROWN_LEAST, charged + limit_growth_step(charged));
+}
+
+void limit_end_growth(uint64_t before)
+{
+    store_relaxed(&limits.mark, max_size(before, next_mark(limit_charged())));
+}
+
+void limit_end_period(void)
+{
+    uint64_t mark = load_relaxed(&limits.mark), next = next_mark(limit_charged());
+    if (mark != LIMIT_NONE && next < mark)
+        cas_relaxed(&limits.mark, &mark, next);
+}
+
 static void tell_locked(enum limit_kind kind)
 {
     uint32_t event = load_relaxed(&told.events[kind]);
@@ -157,4 +187,6 @@ void limit_after_fork(uint64_t charged)
             store_relaxed(&told.events[kind], 0);
     if (limit_charged() != charged)
         store_relaxed(&limits.charged, charged);
+    if (load_relaxed(&limits.mark) == LIMIT_NONE) // the thread that was searching is gone
+        store_relaxed(&limits.mark, next_mark(charged));
 }

@@ -15,6 +15,7 @@ enum limit_kind { LIMIT_SOFT = TARN_LIMIT_SOFT, LIMIT_HARD = TARN_LIMIT_HARD, LI
 // Bit k of `pending` and `above` is about kind k.
 #define LIMIT_CROSSED ((1u << LIMIT_KINDS) - 1)
 #define LIMIT_RELEASE (1u << LIMIT_KINDS)
+#define LIMIT_GROWN (1u << (LIMIT_KINDS + 1))
 
 // Bytes that may be resident, once all threads rest:
 //   charged == PAGE_SIZE * (used pages + dirty pages) + metadata - rested
@@ -28,6 +29,9 @@ struct limits {
     atomic_u64 bounds[LIMIT_KINDS];      // LIMIT_NONE when not set
     atomic_u64 rested;                   // bytes inside spans whose memory went back
     atomic_u64 release_at;               // above the soft bound: what is charged when to release next
+    // What may be charged before the heap is to be searched for what nobody uses; LIMIT_NONE while that is
+    // done.
+    atomic_u64 mark;
 };
 
 extern struct limits limits __attribute__((visibility("hidden")));
@@ -75,6 +79,22 @@ static inline void limit_rest(uint64_t bytes)
 static inline void limit_wake(uint64_t bytes) { fetch_sub_relaxed(&limits.rested, bytes); }
 // Everything was released that the caller could, and still the hard limit stands in the way.
 void limit_note_refusal(void);
+
+// The caller has charged memory that was not resident before.
+static inline void limit_note_growth(void)
+{
+    if (unlikely(limit_charged() > load_relaxed(&limits.mark)))
+        fetch_or_relaxed(&limits.pending, LIMIT_GROWN);
+}
+// True for the one caller who is to search the heap, and then to call limit_end_growth.
+bool limit_take_growth(void);
+// How far the heap has to grow until the next search.
+uint64_t limit_growth_step(uint64_t charged);
+// `before`: what was charged when the search began. Where it found as much as a step, the heap may grow up to
+// there again and no further.
+void limit_end_growth(uint64_t before);
+// A period is over: the heap's size now, not its largest ever, is what it grows from.
+void limit_end_period(void);
 
 // True once after each step above the soft limit: the caller is to release what it can.
 bool limit_take_release(void);

@@ -196,10 +196,18 @@ size_t span_take(struct span *self, void **out, size_t n)
     return (size_t)(end - out);
 }
 
+// A quarter of what was live has gone since the last visit. In a resting span those are few slots, but the
+// last ones hold most of the kernel's pages.
+static bool has_thinned(const struct span *self, int64_t free)
+{
+    return 4 * (self->slots - free) <= 3 * (self->slots - self->seen);
+}
+
 bool span_visit(struct span *self)
 {
     int64_t free = span_free(self);
-    bool as_before = self->age != SPAN_IN_USE && free <= self->seen + self->slots / 8;
+    bool as_before = self->age != SPAN_IN_USE && free <= self->seen + self->slots / 8 &&
+                     !(self->age == SPAN_RESTING && has_thinned(self, free));
     if (as_before)
         return self->age == SPAN_SEEN;
     self->age = SPAN_SEEN;

@@ -289,3 +289,25 @@ Test(alloc, a_block_shrinks_also_without_memory)
     alloc_free_sized(q, 20);
     set_hard_limit(0);
 }
+
+enum { THIN = 32768, THIN_SIZE = 1024, THIN_KEPT = 31 };
+
+// A class that is not used any more pays for one that grows.
+Test(alloc, a_growing_heap_lets_what_is_free_go)
+{
+    static char *blocks[THIN];
+    for (size_t i = 0; i < THIN; i++)
+        fill(blocks[i] = alloc_fast(THIN_SIZE), THIN_SIZE, 3);
+    for (size_t i = 0; i < THIN; i++)
+        if (i % THIN_KEPT != 0)
+            alloc_free_fast(blocks[i]);
+    size_t before = limit_charged(), grown = 0;
+    while (grown < (size_t)32 << 20) {
+        cr_assert_not_null(alloc_fast(8192));
+        grown += 8192;
+    }
+    cr_assert_gt(load_relaxed(&limits.rested), (size_t)8 << 20);
+    cr_assert_leq(limit_charged(), before + grown - ((size_t)8 << 20));
+    for (size_t i = 0; i < THIN; i += THIN_KEPT)
+        cr_assert(fill_stands((unsigned char *)blocks[i], THIN_SIZE, 3));
+}

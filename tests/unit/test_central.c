@@ -326,6 +326,57 @@ Test(central, sparse_spans_that_nobody_takes_from_come_to_rest)
     cr_assert(central_validate(PAGED));
 }
 
+Test(central, a_growing_heap_brings_sparse_spans_to_rest_at_the_second_look)
+{
+    leave_sparse_spans();
+    central_contain(UINT64_MAX);
+    cr_assert_eq(central_counts(PAGED).rested_bytes, 0u);
+    central_contain(UINT64_MAX);
+    cr_assert_eq(central_counts(PAGED).rested_bytes, (uint64_t)7 * SPARED * 4096);
+    expect_kept();
+    cr_assert(central_validate(PAGED));
+}
+
+Test(central, no_more_comes_to_rest_than_a_growing_heap_needs)
+{
+    leave_sparse_spans();
+    central_contain(1);
+    central_contain((uint64_t)9 * 7 * 4096 + 1);
+    cr_assert_eq(central_counts(PAGED).rested_bytes, (uint64_t)10 * 7 * 4096);
+    cr_assert(central_validate(PAGED));
+}
+
+Test(central, a_class_with_little_free_is_not_searched)
+{
+    static void *objects[8 * SPARED];
+    leave_sparse_spans();
+    take(SMALL, objects, 8 * SPARED);
+    central_give(SMALL, objects + 1, 31);
+    for (int i = 0; i < 3; i++)
+        central_contain(UINT64_MAX);
+    central_trim(SMALL, false);
+    cr_assert_eq(central_counts(SMALL).rested_bytes, 0u, "it was not seen before");
+    cr_assert_neq(central_counts(PAGED).rested_bytes, 0u);
+}
+
+// The last of a span's objects hold most of its memory.
+Test(central, a_resting_span_rests_again_as_it_thins_out)
+{
+    void *objects[32];
+    take(SMALL, objects, 32);
+    qsort(objects, 32, sizeof objects[0], compare);
+    for (size_t i = 0; i < 32; i++)
+        if (i % 8 != 0) // one stays in each of the kernel's pages
+            central_give(SMALL, &objects[i], 1);
+    central_trim(SMALL, true);
+    cr_assert_eq(central_counts(SMALL).rested_bytes, 0u);
+    central_give(SMALL, &objects[8], 1);
+    for (int i = 0; i < 3; i++)
+        central_trim(SMALL, false);
+    cr_assert_eq(central_counts(SMALL).rested_bytes, 4096u);
+    cr_assert(central_validate(SMALL));
+}
+
 Test(central, growth_is_noted_once_in_each_step)
 {
     static void *objects[8 * SPARED];

@@ -231,3 +231,58 @@ Test(limit, a_child_of_fork_does_not_signal_its_parent)
     cr_assert_eq(status, 0);
     cr_assert_not(is_readable(fd));
 }
+
+// --- Growth.
+
+static bool grows_to(uint64_t charged)
+{
+    if (charged > limit_charged())
+        limit_charge(charged - limit_charged());
+    else
+        limit_discharge(limit_charged() - charged);
+    limit_note_growth();
+    return limit_take_growth();
+}
+
+Test(limit, a_heap_that_grows_is_searched_once_in_each_step)
+{
+    cr_assert_not(grows_to(20 * MIB), "it is small");
+    cr_assert(grows_to(40 * MIB));
+    cr_assert_not(grows_to(80 * MIB), "somebody searches already");
+    limit_end_growth(80 * MIB);
+    cr_assert_not(grows_to(80 * MIB + limit_growth_step(80 * MIB)));
+    cr_assert(grows_to(81 * MIB + limit_growth_step(80 * MIB)));
+}
+
+Test(limit, a_heap_may_grow_again_by_what_a_search_brought)
+{
+    cr_assert(grows_to(100 * MIB));
+    limit_discharge(30 * MIB);
+    limit_end_growth(100 * MIB);
+    cr_assert_not(grows_to(100 * MIB));
+    cr_assert(grows_to(101 * MIB));
+}
+
+Test(limit, a_heap_that_has_shrunk_for_a_period_grows_from_there)
+{
+    cr_assert(grows_to(100 * MIB));
+    limit_end_growth(100 * MIB);
+    limit_end_period();
+    cr_assert_not(grows_to(101 * MIB));
+    cr_assert_not(grows_to(50 * MIB));
+    cr_assert_not(grows_to(90 * MIB), "not for long enough");
+    cr_assert_not(grows_to(50 * MIB));
+    limit_end_period();
+    cr_assert(grows_to(90 * MIB));
+    limit_end_period();
+    cr_assert_not(grows_to(200 * MIB), "the search goes on");
+}
+
+Test(limit, a_child_of_fork_searches_though_a_vanished_thread_did)
+{
+    cr_assert(grows_to(100 * MIB));
+    limit_after_fork(50 * MIB);
+    cr_assert(grows_to(60 * MIB));
+    limit_after_fork(70 * MIB);
+    cr_assert_not(grows_to(70 * MIB));
+}

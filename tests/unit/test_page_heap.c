@@ -733,6 +733,42 @@ Test(page_heap, little_free_memory_stays)
     cr_assert_eq(page_heap_counts().dirty_pages, 100);
 }
 
+// Almost 96 MiB lie free, in pieces of three zones.
+static void leave_much_free(void)
+{
+    for (int i = 0; i < 3; i++) {
+        page_id zone = take(ZONE_PAGES, PAGE_SIZE);
+        for (uint32_t page = 0; page < ZONE_PAGES; page += 64)
+            page_heap_give((page_id){zone.n + page + 1}, 63);
+    }
+}
+
+Test(page_heap, a_growing_heap_gives_back_what_was_free_at_the_last_look)
+{
+    leave_much_free();
+    uint64_t dirty = page_heap_counts().dirty_pages;
+    page_heap_contain();
+    cr_assert_eq(page_heap_counts().dirty_pages, dirty);
+    page_heap_contain();
+    cr_assert_lt(page_heap_counts().dirty_pages, dirty);
+    cr_assert_gt(page_heap_counts().dirty_pages, KEPT_LEAST / 2, "a share is worth keeping");
+    dirty = page_heap_counts().dirty_pages;
+    page_heap_contain();
+    cr_assert_eq(page_heap_counts().dirty_pages, dirty);
+    check();
+}
+
+Test(page_heap, who_holds_a_stripe_contains_nothing)
+{
+    leave_much_free();
+    page_heap_contain();
+    uint64_t dirty = page_heap_counts().dirty_pages;
+    lock_take(&heap.stripes[3].lock);
+    page_heap_contain();
+    lock_drop(&heap.stripes[3].lock);
+    cr_assert_eq(page_heap_counts().dirty_pages, dirty);
+}
+
 // --- The limit.
 
 Test(page_heap, the_limit_counts_used_dirty_and_metadata)

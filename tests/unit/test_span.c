@@ -414,6 +414,40 @@ static struct span *new_span(unsigned cls)
     return span_make_small(block.first, cls, 7);
 }
 
+static void give_slots(struct span *span, uint64_t slots)
+{
+    cr_assert_eq(span_give_bits(span, 0, slots) & slots, 0u);
+    span_count_given(span, (unsigned)bits_count(slots));
+}
+
+Test(span, a_span_is_due_to_rest_when_it_is_as_at_the_last_visit)
+{
+    struct span *span = new_span(21); // 32 slots
+    void *out[32];
+    cr_assert_eq(span_take(span, out, 32), 32u);
+    give_slots(span, 0xffff);
+    cr_assert_not(span_visit(span));
+    give_slots(span, 0x10000);
+    cr_assert(span_visit(span), "a few more do not count");
+    cr_assert_eq(span_take(span, out, 1), 1u);
+    cr_assert_not(span_visit(span), "it was taken from");
+}
+
+Test(span, a_resting_span_is_due_again_when_a_quarter_of_the_live_ones_went)
+{
+    struct span *span = new_span(21);
+    void *out[32];
+    cr_assert_eq(span_take(span, out, 32), 32u);
+    give_slots(span, 0xffffff); // 8 are live
+    span_rest(span);
+    give_slots(span, 0x1000000);
+    cr_assert_not(span_visit(span));
+    cr_assert_not(span_visit(span), "7 are enough to stay at rest");
+    give_slots(span, 0x2000000);
+    cr_assert_not(span_visit(span));
+    cr_assert(span_visit(span));
+}
+
 Test(span, every_page_of_a_new_span_tells_class_home_and_head)
 {
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {

@@ -259,6 +259,20 @@ Test(zone, huge_pages_that_are_partly_in_use_can_be_spared)
     expect_purgeable(0, 1, true, HUGE_PAGES + 5, 20);
 }
 
+Test(zone, huge_pages_are_spared_by_what_takes_aged_pages_too)
+{
+    size_t first, n;
+    take_at(0, ZONE_PAGES);
+    store_relaxed(&zone.huge, 6);
+    give(HUGE_PAGES + 5, 20, true);
+    give(5 * HUGE_PAGES, 3, true);
+    cr_assert_not(zone_find_purgeable(&zone, 0, ZONE_PAGES, 1, PURGE_AGED_UNBROKEN, &first, &n));
+    age();
+    cr_assert(zone_find_purgeable(&zone, 0, ZONE_PAGES, 1, PURGE_AGED_UNBROKEN, &first, &n));
+    cr_assert(first == 5 * HUGE_PAGES && n == 3);
+    expect_purgeable(0, 1, false, HUGE_PAGES + 5, 20);
+}
+
 Test(zone, huge_pages_at_the_ends_of_a_run_can_be_spared)
 {
     size_t first, n;
