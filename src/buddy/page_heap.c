@@ -17,7 +17,7 @@
 
 #define MAX_STRIPES 64
 // Free memory is much when it is more than MUCH_LEAST pages and a MUCH_SHARE-th of what is used.
-#define MUCH_LEAST ((32 << 20) >> PAGE_SHIFT)
+#define MUCH_LEAST ((8 << 20) >> PAGE_SHIFT)
 #define MUCH_SHARE 2
 // Of free pages that hold memory so many stay while the heap grows: a share of what is used, and some.
 #define KEPT_SHARE 8
