@@ -115,6 +115,7 @@ static size_t choose_pages(struct input *input)
 {
     unsigned kind = input_u8(input) % 16;
     size_t n = kind < 9    ? input_u8(input) % 16
+               : kind < 13 ? input_u8(input) % 64
                : kind < 15 ? input_u8(input)
                            : input_u16(input) % (3 * ZONE_PAGES);
     return used_pages + n <= USED_MOST ? n + 1 : n % 16 + 1;
