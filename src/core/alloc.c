@@ -467,8 +467,10 @@ static void *resize_hardened_large(void *p, page_id page, size_t size, const voi
     int saved = errno;
     bool lone = page_entry(page) == PAGE_LONE;
     size_t holds = lone ? lone_size(page) : large_size(page);
-    if (!lone && size > SIZE_CLASS_MAX && size <= PTRDIFF_MAX && hardened_large_resize(page, size))
+    if (!lone && size > SIZE_CLASS_MAX && size <= PTRDIFF_MAX && hardened_large_resize(page, size)) {
+        hardened_note_allocated(page, site);
         return p;
+    }
     void *moved = alloc_slow(size, site);
     if (moved != NULL)
         return carry_over_from(moved, p, holds, size, site);
