@@ -25,7 +25,7 @@ static bool is_used(uint32_t page) { return used[page / 64] >> page % 64 & 1; }
 
 static void shadow(uint32_t first, size_t n, bool is)
 {
-    expect(first + n <= page_map.pages);
+    expect(first + n <= sealed.map.pages);
     for (uint32_t page = first; page < first + n; page++) {
         expect(is_used(page) != is);
         used[page / 64] ^= UINT64_C(1) << page % 64;
@@ -36,7 +36,7 @@ static void shadow(uint32_t first, size_t n, bool is)
 static bool all_free(uint32_t first, size_t n)
 {
     for (uint32_t page = first; page < first + n; page++)
-        if (page >= page_map.pages || is_used(page))
+        if (page >= sealed.map.pages || is_used(page))
             return false;
     return true;
 }
@@ -46,10 +46,10 @@ static bool surely_fits(size_t n, size_t align)
 {
     size_t zones = (n + ZONE_PAGES - 1) / ZONE_PAGES;
     size_t step = align > ZONE_SIZE ? align >> PAGE_SHIFT : ZONE_PAGES;
-    size_t base = page_map.base >> PAGE_SHIFT;
+    size_t base = sealed.map.base >> PAGE_SHIFT;
     if (n > os_memory_bytes() / PAGE_SIZE)
         return false;
-    for (size_t first = (step - base % step) % step; first + zones * ZONE_PAGES <= page_map.pages;
+    for (size_t first = (step - base % step) % step; first + zones * ZONE_PAGES <= sealed.map.pages;
          first += step)
         if (all_free((uint32_t)first, zones * ZONE_PAGES))
             return true;
@@ -115,6 +115,7 @@ static size_t choose_pages(struct input *input)
 {
     unsigned kind = input_u8(input) % 16;
     size_t n = kind < 9    ? input_u8(input) % 16
+               : kind < 13 ? input_u8(input) % 64
                : kind < 15 ? input_u8(input)
                            : input_u16(input) % (3 * ZONE_PAGES);
     return used_pages + n <= USED_MOST ? n + 1 : n % 16 + 1;
@@ -239,7 +240,7 @@ static void start(void)
     setenv("TARN_STRIPES", "2", 1);
     setenv("TARN_DECAY_MS", "-1", 1);
     expect(heap_start());
-    expect(page_map.pages <= WINDOW_PAGES);
+    expect(sealed.map.pages <= WINDOW_PAGES);
 }
 
 static void finish(void)

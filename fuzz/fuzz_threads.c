@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
-// The input is a sequence of calls and, for each, which of three threads makes it. One thread runs at a time;
-// blocks are freed by other threads than theirs. A thread ends when the input says so, and otherwise only
-// empties its cache at the end of the input.
+// The input is a sequence of calls, and says which of three threads makes the next few. One thread runs at a
+// time; blocks are freed by other threads than theirs. A thread ends when the input says so, and otherwise
+// only empties its cache at the end of the input.
 #include "model.h"
 #include "tcache/tcache.h"
 #include <pthread.h>
 #include <semaphore.h>
 
-enum { THREADS = 3 };
+enum { THREADS = 3, CALLS_MOST = 4, END = 250 };
 
 struct worker {
     pthread_t thread;
     sem_t go, done;
-    void (*step)(struct input *input); // NULL tells the thread to end
+    void (*step)(struct worker *self); // NULL tells the thread to end
     struct input *input;
-    bool lives;
+    unsigned calls; // that it is to make
+    bool lives, has_run;
 };
 
 static struct worker workers[THREADS];
@@ -23,16 +24,23 @@ static void *work(void *arg)
 {
     struct worker *self = arg;
     for (sem_wait(&self->go); self->step != NULL; sem_wait(&self->go)) {
-        self->step(self->input);
+        self->step(self);
         sem_post(&self->done);
     }
     return NULL;
 }
 
-static void flush(struct input *input)
+static void make_calls(struct worker *self)
 {
-    (void)input;
+    for (; self->calls != 0; self->calls--)
+        model_step(self->input);
+    self->has_run = true;
+}
+
+static void flush(struct worker *self)
+{
     tcache_flush();
+    self->has_run = false;
 }
 
 static void begin_thread(struct worker *self)
@@ -49,18 +57,24 @@ static void end_thread(struct worker *self)
     self->step = NULL;
     sem_post(&self->go);
     expect(pthread_join(self->thread, NULL) == 0);
-    self->lives = false;
+    self->lives = self->has_run = false;
 }
 
-static void step_on(struct worker *self, void (*step)(struct input *input), struct input *input)
+static void run_on(struct worker *self, void (*step)(struct worker *self))
 {
-    if (!self->lives)
-        begin_thread(self);
     self->step = step;
-    self->input = input;
     sem_post(&self->go);
     while (sem_wait(&self->done) != 0) // interrupted
         continue;
+}
+
+static void call_on(struct worker *self, unsigned calls, struct input *input)
+{
+    if (!self->lives)
+        begin_thread(self);
+    self->calls = calls;
+    self->input = input;
+    run_on(self, make_calls);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -69,14 +83,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     model_begin();
     while (input.left != 0) {
         unsigned turn = input_u8(&input);
-        if (turn >= 240)
+        if (turn >= END)
             end_thread(&workers[turn % THREADS]);
         else
-            step_on(&workers[turn % THREADS], model_step, &input);
+            call_on(&workers[turn % THREADS], 1 + turn / THREADS % CALLS_MOST, &input);
     }
     for (int i = 0; i < THREADS; i++)
-        if (workers[i].lives)
-            step_on(&workers[i], flush, NULL);
+        if (workers[i].lives && workers[i].has_run)
+            run_on(&workers[i], flush);
     model_end();
     return 0;
 }

@@ -130,15 +130,17 @@ static size_t extreme_size(struct input *input)
 static size_t choose_size(struct input *input)
 {
     unsigned kind = input_u8(input);
-    if (kind < 64)
+    if (kind < 80)
         return input_u8(input);
-    if (kind < 96)
+    if (kind < 128)
         return input_u8(input) * 8;
-    if (kind < 160)
+    if (kind < 208)
+        return input_u16(input) % 8192;
+    if (kind < 232)
         return input_u16(input);
-    if (kind >= 244)
+    if (kind >= 248)
         return extreme_size(input);
-    size_t size = (size_t)input_u16(input) * (kind < 232 ? 4 : kind < 240 ? 32 : 1280);
+    size_t size = (size_t)input_u16(input) * (kind < 244 ? 4 : kind < 247 ? 32 : 1280);
     return model.total + size <= TOTAL_MOST ? size : size % 65536;
 }
 
@@ -384,14 +386,14 @@ static void count_text(void *arg, const char *text, size_t n)
     *(size_t *)arg += n;
 }
 
-// One in 256 only: the kernel takes a millisecond to say what is resident, and fuzzers like long reports.
+// One in 1024 only: the kernel takes a millisecond to say what is resident, and fuzzers like long reports.
 static void call_stats(struct input *input, struct block *b)
 {
     static unsigned asked;
     size_t length = 0;
     (void)b;
     enum tarn_stats_format format = input_u8(input) % 2 ? TARN_STATS_JSON : TARN_STATS_TEXT;
-    if (asked++ % 256 != 0)
+    if (asked++ % 1024 != 0)
         return;
     expect(tarn_stats_print(format, count_text, &length) == 0);
     expect(length > 0);

@@ -87,7 +87,7 @@ void page_heap_init(void)
     }
     recent_init(heap.stripe_count);
     if (page_map_is_reserved())
-        huge_init((void *)page_map.base, page_map.pages * PAGE_SIZE);
+        huge_init((void *)sealed.map.base, sealed.map.pages * PAGE_SIZE);
     decay_clock_start(&heap.clock);
 }
 
@@ -633,7 +633,7 @@ struct page_block page_heap_take(size_t n, size_t align)
     struct page_block block = {NO_PAGE, false};
     size_t align_pages = max_size(1, align >> PAGE_SHIFT), reserved = unlikely(limit_is_set()) ? n : 0;
     size_t fresh = 0;
-    if (n > page_map.pages || (reserved != 0 && !reserve(n)))
+    if (n > sealed.map.pages || (reserved != 0 && !reserve(n)))
         return block;
     block.first = take_once(n, align_pages, &fresh);
     if (block.first.n == NO_PAGE.n) { // what is free may still count against a limit on promised memory

@@ -7,8 +7,6 @@
 #include "core/os.h"
 #include "core/page_map.h"
 
-_Atomic(struct zone *) *zone_states;
-
 enum { ABSENT, FREE, TAKEN };
 
 static struct {
@@ -24,9 +22,9 @@ bool zone_table_init(void)
     lock_init(&table.lock, LOCK_ZONES);
     if (table.state == NULL)
         table.state = meta_alloc(page_map_zones(), 1);
-    if (zone_states == NULL)
-        zone_states = meta_alloc(page_map_zones() * sizeof *zone_states, sizeof(void *));
-    return table.state != NULL && zone_states != NULL;
+    if (sealed.zones == NULL)
+        sealed.zones = meta_alloc(page_map_zones() * sizeof *sealed.zones, sizeof(void *));
+    return table.state != NULL && sealed.zones != NULL;
 }
 
 size_t zone_table_end(void) { return load_relaxed(&table.end); }
@@ -39,7 +37,7 @@ static struct zone *make_zone_locked(zone_id id)
         if (zone == NULL)
             return NULL;
         zone_init(zone, id);
-        store_release(&zone_states[id.n], zone); // pairs with zone_at
+        store_release(&sealed.zones[id.n], zone); // pairs with zone_at
     }
     if (id.n >= load_relaxed(&table.end))
         store_relaxed(&table.end, (uint64_t)id.n + 1);
@@ -113,7 +111,7 @@ static bool acquire_run_locked(size_t first, size_t n, size_t *next_try)
 static zone_id take_locked(size_t n, size_t align)
 {
     size_t zones = page_map_zones();
-    size_t base = page_map.base >> ZONE_SHIFT; // alignment counts in addresses, not in zone numbers
+    size_t base = sealed.map.base >> ZONE_SHIFT; // alignment counts in addresses, not in zone numbers
     while (table.lowest_free < zones && table.state[table.lowest_free] == TAKEN)
         table.lowest_free++;
     // Past the first absent zones behind the end there is nothing new to find, so a refusing kernel ends the

@@ -25,20 +25,17 @@ bool zone_table_take_at(zone_id zone);
 // Gives a taken, wholly free zone back.
 void zone_table_give(zone_id zone);
 
-// Set once each; release in zone_table.c pairs with zone_at.
-extern _Atomic(struct zone *) *zone_states __attribute__((visibility("hidden")));
-
 // NULL while the zone was never taken.
 static inline struct zone *zone_at(zone_id zone)
 {
-    return zone.n < page_map_zones() ? load_acquire(&zone_states[zone.n])
+    return zone.n < page_map_zones() ? load_acquire(&sealed.zones[zone.n])
                                      : NULL; // pairs with make_zone_locked
 }
 
 // The same for a zone that was taken at some time, as every zone with a block in it was.
 static inline struct zone *zone_known(zone_id zone)
 {
-    return load_acquire(&zone_states[zone.n]); // pairs with make_zone_locked
+    return load_acquire(&sealed.zones[zone.n]); // pairs with make_zone_locked
 }
 
 static inline struct zone *zone_of_page(page_id page) { return zone_known(page_zone(page)); }

@@ -21,9 +21,8 @@
 #define CONTAINED_STEPS 4
 
 atomic_u32 alloc_most_slack;
-size_t alloc_quick_pages;
 
-void alloc_init(void) { alloc_quick_pages = has_canaries() ? 0 : page_map.pages; }
+void alloc_init(void) { sealed.quick_pages = has_canaries() ? 0 : sealed.map.pages; }
 
 static void *out_of_memory(void)
 {
@@ -295,16 +294,16 @@ static NOINLINE void free_hardened(void *p, const void *site)
 
 void alloc_free_slow(void *p)
 {
-    page_id page = {(uint32_t)(((uintptr_t)p - page_map.base) >> PAGE_SHIFT)};
+    page_id page = {(uint32_t)(((uintptr_t)p - sealed.map.base) >> PAGE_SHIFT)};
     free_slow(page, p, page_entry_known(page), NULL);
 }
 
 void alloc_free_elsewhere(void *p, const void *site)
 {
-    uintptr_t n = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
+    uintptr_t n = ((uintptr_t)p - sealed.map.base) >> PAGE_SHIFT;
     if (unlikely(is_hardened()))
         free_hardened(p, site);
-    else if (likely(n < page_map.pages))
+    else if (likely(n < sealed.map.pages))
         free_slow((page_id){(uint32_t)n}, p, page_entry_known((page_id){(uint32_t)n}), NULL);
     else if (p != NULL)
         misused_free(p);
@@ -323,8 +322,8 @@ static NOINLINE size_t usable_size_slow(const void *p, const char *call)
 
 size_t alloc_usable_size(const void *p, const char *call)
 {
-    uintptr_t page = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
-    if (unlikely(page >= alloc_quick_pages))
+    uintptr_t page = ((uintptr_t)p - sealed.map.base) >> PAGE_SHIFT;
+    if (unlikely(page >= sealed.quick_pages))
         return usable_size_slow(p, call);
     unsigned cls = checked_class(call, p, (page_id){(uint32_t)page}, NONE_LONE);
     return likely(cls != 0) ? size_class_size(cls) : large_size((page_id){(uint32_t)page});
@@ -486,8 +485,10 @@ static void *resize_hardened_large(void *p, page_id page, size_t size, const voi
     int saved = errno;
     bool lone = page_entry(page) == PAGE_LONE;
     size_t holds = lone ? lone_size(page) : large_size(page);
-    if (!lone && size > SIZE_CLASS_MAX && size <= PTRDIFF_MAX && hardened_large_resize(page, size))
+    if (!lone && size > SIZE_CLASS_MAX && size <= PTRDIFF_MAX && hardened_large_resize(page, size)) {
+        hardened_note_allocated(page, site);
         return p;
+    }
     void *moved = alloc_slow(size, site);
     if (moved != NULL)
         return carry_over_from(moved, p, holds, size, site);

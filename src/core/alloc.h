@@ -44,10 +44,6 @@ size_t alloc_collect(void);
 enum slack { SLACK_NONE, SLACK_OF_GROWTH, SLACK_ANY };
 extern atomic_u32 alloc_most_slack __attribute__((visibility("hidden")));
 
-// page_map's, but none where canaries are wanted: there realloc and malloc_usable_size take their slow
-// halves.
-extern size_t alloc_quick_pages __attribute__((visibility("hidden")));
-
 static inline void note_slack(enum slack slack)
 {
     if (load_relaxed(&alloc_most_slack) < slack)
@@ -162,10 +158,10 @@ ALLOC_INLINE void *alloc_zeroed(size_t count, size_t size)
 // any closer than free would: what is wrong with it comes out when the block goes home.
 ALLOC_INLINE void *alloc_resize(void *p, size_t size)
 {
-    uintptr_t page = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
-    if (unlikely(page >= alloc_quick_pages))
+    uintptr_t page = ((uintptr_t)p - sealed.map.base) >> PAGE_SHIFT;
+    if (unlikely(page >= sealed.quick_pages))
         return alloc_resize_elsewhere(p, size, CALLER);
-    unsigned cls = entry_class(load_relaxed(&page_map.entries[page]));
+    unsigned cls = entry_class(load_relaxed(&sealed.map.entries[page]));
     const struct size_class_info *info = &size_class_table[cls];
     if (likely(size - 1 < info->size) && likely(with_growth(size) > info[-1].size)) {
         note_slack(SLACK_OF_GROWTH);

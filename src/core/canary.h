@@ -40,7 +40,7 @@ struct sites canary_sites(const void *p, size_t slot);
 // Of an address; the word for each size follows from it.
 static inline uint64_t canary_hash(const void *p)
 {
-    return ((uintptr_t)p ^ harden.secrets[0]) * harden.secrets[1];
+    return ((uintptr_t)p ^ sealed.secrets[0]) * sealed.secrets[1];
 }
 
 // `said` is what stands above the check.

@@ -71,7 +71,6 @@ static atomic_u64
     used_classes;             // relaxed; bit c: class c has had a span. The others' pools were never touched
 static atomic_u64 calm_bytes; // relaxed: what the heap held when growth was noted last, or less since
 static struct decay_clock decay_clock;
-static uint8_t parked_bound[SIZE_CLASS_COUNT]; // most batches in a shard; written by central_init
 
 // In a child of fork the steps of threads that vanished may be counted by half; what they held stays out of
 // reach.
@@ -88,7 +87,7 @@ static unsigned bound_of(unsigned cls)
 void central_init(void)
 {
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
-        parked_bound[cls] = (uint8_t)bound_of(cls);
+        sealed.parked_bound[cls] = (uint8_t)bound_of(cls);
     decay_clock_start(&decay_clock);
 }
 
@@ -138,7 +137,7 @@ unsigned central_push_batch(unsigned cls, struct batch *batch)
 {
     struct shard *shard = shard_of_batch(&centrals[cls], batch);
     bool ordinary = batch_count(batch) * size_class_size(cls) <= PARKED_BYTES / 2;
-    if (!batch_push(&shard->full, batch, ordinary ? parked_bound[cls] : PARKED_WAVES))
+    if (!batch_push(&shard->full, batch, ordinary ? sealed.parked_bound[cls] : PARKED_WAVES))
         return 0;
     decay_note();
     count_roughly(&shard->batches_in);

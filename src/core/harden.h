@@ -6,6 +6,7 @@
 
 #include "core/atomics.h"
 #include "core/bits.h"
+#include "core/sealed.h"
 
 // Each level does what those below it do. docs/hardening.md has the table of what is detected.
 enum harden_level {
@@ -15,25 +16,11 @@ enum harden_level {
     HARDEN_LONE      // small blocks on pages of their own, all or a sample: what misuses one of these faults
 };
 
-#define HARDEN_PAGE 4096
-
-// Alone on its page, which can be read only once harden_init has run at a level above 0.
-union harden {
-    struct {
-        atomic_u32 level;    // relaxed: whoever has a block has seen the start of the heap
-        uint32_t sample;     // at HARDEN_LONE one request in so many, as long as there are guards in plenty
-        uint64_t secrets[2]; // the second is odd
-    };
-    unsigned char page[HARDEN_PAGE];
-};
-
-extern union harden harden __attribute__((visibility("hidden")));
-
 void harden_init(void);
 
-static inline enum harden_level harden_level(void) { return load_relaxed(&harden.level); }
-static inline bool has_canaries(void) { return unlikely(load_relaxed(&harden.level) >= HARDEN_CANARIES); }
-static inline bool has_lone_blocks(void) { return unlikely(load_relaxed(&harden.level) >= HARDEN_LONE); }
-static inline bool is_hardened(void) { return unlikely(load_relaxed(&harden.level) != HARDEN_OFF); }
+static inline enum harden_level harden_level(void) { return load_relaxed(&sealed.level); }
+static inline bool has_canaries(void) { return unlikely(load_relaxed(&sealed.level) >= HARDEN_CANARIES); }
+static inline bool has_lone_blocks(void) { return unlikely(load_relaxed(&sealed.level) >= HARDEN_LONE); }
+static inline bool is_hardened(void) { return unlikely(load_relaxed(&sealed.level) != HARDEN_OFF); }
 
 #endif

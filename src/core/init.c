@@ -44,7 +44,7 @@ static void tell(void)
     printer_init_fd(&line, STDERR_FILENO);
     print_text(&line,
                page_map_is_reserved() ? "tarn: reserved " : "tarn: zones are reserved one by one within ");
-    print_size(&line, page_map.pages * PAGE_SIZE);
+    print_size(&line, sealed.map.pages * PAGE_SIZE);
     print_text(&line, " of address space, stripes: ");
     print_u64(&line, page_heap_stripes());
     print_text(&line, "\n");
@@ -65,6 +65,8 @@ static bool start_layers(void)
     tcache_init();
     alloc_init();
     fork_init();
+    if (is_hardened())
+        sealed_close();
     if (load_relaxed(&options.verbose))
         tell();
     return true;

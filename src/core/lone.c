@@ -109,7 +109,7 @@ static bool is_chosen(void)
     size_t guards = guard_count();
     if (guards >= LONE_GUARDS)
         return false;
-    return random_below((size_t)harden.sample * LONE_PLENTY) < min_size(LONE_GUARDS - guards, LONE_PLENTY);
+    return random_below((size_t)sealed.sample * LONE_PLENTY) < min_size(LONE_GUARDS - guards, LONE_PLENTY);
 }
 
 static struct page_run take_new(size_t n)
@@ -208,7 +208,7 @@ struct lone_bytes lone_bytes(page_id head)
 void lone_free(page_id head, const void *site)
 {
     uint32_t entry = PAGE_LONE;
-    if (!cas_relaxed(&page_map.entries[head.n], &entry, 0))
+    if (!cas_relaxed(&sealed.map.entries[head.n], &entry, 0))
         misuse_double_free(lone_address(head), hardened_large_sites(head));
     size_t body = body_for(lone_size(head));
     hardened_note_freed(head, site);

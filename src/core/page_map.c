@@ -12,14 +12,12 @@
 #define UNLIMITED_SPREAD ((size_t)64 << 30)
 #define PROBE_BYTES ((size_t)1 << 20)
 
-struct page_map page_map;
-
 // Entries read as 0 before their zone is opened: any pointer into the window may come to free.
 static bool map_entries(size_t window)
 {
-    page_map.pages = window >> PAGE_SHIFT;
-    page_map.entries = os_map_zeros(page_map.pages * sizeof(uint32_t));
-    return page_map.entries != NULL;
+    sealed.map.pages = window >> PAGE_SHIFT;
+    sealed.map.entries = os_map_zeros(sealed.map.pages * sizeof(uint32_t));
+    return sealed.map.entries != NULL;
 }
 
 static bool take_window(size_t size)
@@ -27,12 +25,12 @@ static bool take_window(size_t size)
     void *base = os_reserve(size, ZONE_SIZE);
     if (base == NULL)
         return false;
-    page_map.base = (uintptr_t)base;
-    page_map.reserved = true;
+    sealed.map.base = (uintptr_t)base;
+    sealed.map.reserved = true;
     if (map_entries(size))
         return true;
     os_release(base, size);
-    return page_map.reserved = false;
+    return sealed.map.reserved = false;
 }
 
 // The kernel's choice for a probe tells where it places mappings now; the window surrounds that place.
@@ -42,14 +40,14 @@ static bool place_window(size_t size)
     if (probe == NULL)
         return false;
     os_release(probe, PROBE_BYTES);
-    page_map.base = align_down((uintptr_t)probe - min_size(size / 2, (uintptr_t)probe / 2), ZONE_SIZE);
+    sealed.map.base = align_down((uintptr_t)probe - min_size(size / 2, (uintptr_t)probe / 2), ZONE_SIZE);
     return map_entries(size);
 }
 
 bool page_map_init(size_t wanted)
 {
     size_t limit = os_address_space_limit();
-    if (page_map.entries != NULL)
+    if (sealed.map.entries != NULL)
         return true; // a start that failed further on is tried again
     wanted = align_up(wanted, ZONE_SIZE);
     if (limit == SIZE_MAX)
@@ -64,5 +62,5 @@ bool page_map_init(size_t wanted)
 
 bool page_map_open_zone(zone_id zone)
 {
-    return os_commit((void *)&page_map.entries[zone_first_page(zone).n], ZONE_PAGES * sizeof(uint32_t));
+    return os_commit((void *)&sealed.map.entries[zone_first_page(zone).n], ZONE_PAGES * sizeof(uint32_t));
 }

@@ -6,6 +6,7 @@
 
 #include "core/atomics.h"
 #include "core/ids.h"
+#include "core/sealed.h"
 #include <stdbool.h>
 
 // An entry is 0 where no block starts or lies, PAGE_LARGE at the first page of a large block (PAGE_HARDENED
@@ -24,16 +25,6 @@
 // A home that no cache has: the span is draining (central.c). What lies below the bit stays the last home's.
 #define PAGE_HOME_NONE (UINT32_C(1) << 23)
 
-struct page_map {
-    uintptr_t base; // the window's first address
-    size_t pages;
-    atomic_u32 *entries;
-    bool reserved; // the whole window is
-};
-
-// Written once by page_map_init, read-only afterwards.
-extern struct page_map page_map;
-
 // Finds the window: `wanted` bytes of reserved address space, or as much less as the kernel grants; where the
 // process has an address-space limit the window is only an interval in which zones are reserved one by one.
 // False if nothing is to be had.
@@ -41,27 +32,27 @@ bool page_map_init(size_t wanted);
 // Makes the entries of a zone writable.
 bool page_map_open_zone(zone_id zone);
 
-static inline bool page_map_is_reserved(void) { return page_map.reserved; }
-static inline size_t page_map_zones(void) { return page_map.pages / ZONE_PAGES; }
+static inline bool page_map_is_reserved(void) { return sealed.map.reserved; }
+static inline size_t page_map_zones(void) { return sealed.map.pages / ZONE_PAGES; }
 static inline void *page_address(page_id page)
 {
-    return (void *)(page_map.base + ((uintptr_t)page.n << PAGE_SHIFT));
+    return (void *)(sealed.map.base + ((uintptr_t)page.n << PAGE_SHIFT));
 }
 static inline void *zone_address(zone_id zone) { return page_address(zone_first_page(zone)); }
 
 // NO_PAGE for an address outside the window.
 static inline page_id page_of(const void *p)
 {
-    uintptr_t n = ((uintptr_t)p - page_map.base) >> PAGE_SHIFT;
-    return n < page_map.pages ? (page_id){(uint32_t)n} : NO_PAGE;
+    uintptr_t n = ((uintptr_t)p - sealed.map.base) >> PAGE_SHIFT;
+    return n < sealed.map.pages ? (page_id){(uint32_t)n} : NO_PAGE;
 }
 
-static inline uint32_t page_entry_known(page_id page) { return load_relaxed(&page_map.entries[page.n]); }
+static inline uint32_t page_entry_known(page_id page) { return load_relaxed(&sealed.map.entries[page.n]); }
 
 // 0 for NO_PAGE.
 static inline uint32_t page_entry(page_id page)
 {
-    return page.n < page_map.pages ? page_entry_known(page) : 0;
+    return page.n < sealed.map.pages ? page_entry_known(page) : 0;
 }
 
 static inline bool entry_is_small(uint32_t entry) { return (entry & PAGE_CLASS_MASK) != 0; }
@@ -70,7 +61,7 @@ static inline unsigned entry_class(uint32_t entry) { return (entry & PAGE_CLASS_
 static inline void page_map_set(page_id first, size_t n, uint32_t entry)
 {
     for (size_t i = 0; i < n; i++)
-        store_relaxed(&page_map.entries[first.n + i], entry);
+        store_relaxed(&sealed.map.entries[first.n + i], entry);
 }
 
 #endif

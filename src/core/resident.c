@@ -144,8 +144,8 @@ static uint64_t count_metadata(struct presence *presence)
         bytes += count_mapping(presence, start, size);
     for (size_t i = 0; i < zone_table_end(); i++)
         if (zone_at((zone_id){(uint32_t)i}) != NULL)
-            bytes += count_mapping(presence, (uintptr_t)&page_map.entries[i * ZONE_PAGES],
-                                   ZONE_PAGES * sizeof *page_map.entries);
+            bytes += count_mapping(presence, (uintptr_t)&sealed.map.entries[i * ZONE_PAGES],
+                                   ZONE_PAGES * sizeof *sealed.map.entries);
     return bytes;
 }
 

@@ -9,13 +9,11 @@
 
 #define PROBES 32 // places that an address may have, one after the other
 
-atomic_uptr *site_table;
-
 bool site_init(void)
 {
-    if (has_canaries() && site_table == NULL)
-        site_table = meta_alloc(sizeof *site_table << SITE_BITS, CACHE_LINE);
-    return !has_canaries() || site_table != NULL;
+    if (has_canaries() && sealed.sites == NULL)
+        sealed.sites = meta_alloc(sizeof *sealed.sites << SITE_BITS, CACHE_LINE);
+    return !has_canaries() || sealed.sites != NULL;
 }
 
 static bool is_place_of(atomic_uptr *place, uintptr_t address)
@@ -28,13 +26,13 @@ uint32_t site_number_slow(uintptr_t address)
 {
     for (uint32_t i = 0; address != 0 && i < PROBES; i++) {
         uint32_t place = (site_first_place(address) + i) & SITE_MASK;
-        if (place != 0 && is_place_of(&site_table[place], address))
+        if (place != 0 && is_place_of(&sealed.sites[place], address))
             return place;
     }
     return 0;
 }
 
-const void *site_address(uint32_t number) { return (const void *)load_relaxed(&site_table[number]); }
+const void *site_address(uint32_t number) { return (const void *)load_relaxed(&sealed.sites[number]); }
 
 // --- The objects that a process has mapped. The list may be as long as there are guards, so it is read piece
 // by piece.

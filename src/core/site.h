@@ -6,6 +6,7 @@
 
 #include "core/atomics.h"
 #include "core/bits.h"
+#include "core/sealed.h"
 #include <stdbool.h>
 
 struct printer;
@@ -19,10 +20,6 @@ struct sites {
 };
 
 #define NO_SITES ((struct sites){NULL, NULL})
-
-// A site's number is its place in here. A place is empty, 0, or holds its address for ever; that of number 0
-// stays empty. Relaxed: only messages follow from it. Written once by site_init, read-only afterwards.
-extern atomic_uptr *site_table __attribute__((visibility("hidden")));
 
 // Where the heap has canaries: makes the table. False without memory for it.
 bool site_init(void);
@@ -43,7 +40,7 @@ static inline uint32_t site_first_place(uintptr_t address)
 // Whether the address's number is its first place, as it mostly is.
 static inline bool site_is_at_first_place(const void *address)
 {
-    return likely(load_relaxed(&site_table[site_first_place((uintptr_t)address)]) == (uintptr_t)address);
+    return likely(load_relaxed(&sealed.sites[site_first_place((uintptr_t)address)]) == (uintptr_t)address);
 }
 
 static inline uint32_t site_number(const void *address)

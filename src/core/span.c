@@ -63,7 +63,7 @@ void span_reject(const char *call, const void *p, page_id page, unsigned cls)
 uint32_t span_set_home(struct span *self, uint32_t home)
 {
     uint32_t entry = home << PAGE_HOME_SHIFT | (uint32_t)self->cls << PAGE_CLASS_SHIFT;
-    uint32_t before = exchange_relaxed(&page_map.entries[self->first.n], entry);
+    uint32_t before = exchange_relaxed(&sealed.map.entries[self->first.n], entry);
     page_map_set((page_id){self->first.n + 1}, load_relaxed(&self->pages) - 1, entry);
     return before >> PAGE_HOME_SHIFT;
 }

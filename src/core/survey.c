@@ -126,7 +126,7 @@ static void count_pages(struct stats *stats)
     stats->charged_bytes = limit_charged();
     stats->limit_soft_bytes = bound_or_zero(LIMIT_SOFT);
     stats->limit_hard_bytes = bound_or_zero(LIMIT_HARD);
-    stats->reserved_bytes = page_map_is_reserved() ? page_map.pages * PAGE_SIZE : stats->mapped_bytes;
+    stats->reserved_bytes = page_map_is_reserved() ? sealed.map.pages * PAGE_SIZE : stats->mapped_bytes;
 }
 
 static void count_layers(struct stats *stats)

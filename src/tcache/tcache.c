@@ -45,9 +45,6 @@ static void become(struct tcache *cache)
 }
 
 // Written by tcache_init, read-only afterwards.
-static uint8_t capacity_limit[SIZE_CLASS_COUNT]; // 0: the class is not cached
-// For a thread whose free objects rise and fall by more than two batches.
-static uint8_t wave_limit[SIZE_CLASS_COUNT];
 static pthread_key_t exit_key;
 static bool exit_key_works;
 
@@ -71,8 +68,8 @@ void tcache_init(void)
     exit_key_works = pthread_key_create(&exit_key, thread_exits) == 0;
     size_t bytes = load_relaxed(&options.tcache_batch);
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
-        capacity_limit[cls] = limit_of(cls, bytes);
-        wave_limit[cls] = limit_of(cls, WAVE_BATCHES * bytes);
+        sealed.capacity_limit[cls] = limit_of(cls, bytes);
+        sealed.wave_limit[cls] = limit_of(cls, WAVE_BATCHES * bytes);
     }
 }
 
@@ -90,7 +87,7 @@ static uint32_t home_of(const struct tcache *self) { return self->tag >> PAGE_HO
 
 static bool may_hold(unsigned cls, size_t capacity)
 {
-    return capacity >= capacity_limit[cls] && size_class_table[cls].pages <= HELD_PAGES;
+    return capacity >= sealed.capacity_limit[cls] && size_class_table[cls].pages <= HELD_PAGES;
 }
 
 // The most that a class can keep from others: its batches, and the free slots of the span it holds.
@@ -396,13 +393,13 @@ static void maintain(void)
 
 static void set_up(struct tcache *self)
 {
-    self->base = page_map.base;
-    self->pages = is_hardened() ? 0 : page_map.pages; // 0: every free takes its slow half
-    self->hardened_pages = is_hardened() ? page_map.pages : 0;
-    self->entries = page_map.entries;
+    self->base = sealed.map.base;
+    self->pages = is_hardened() ? 0 : sealed.map.pages; // 0: every free takes its slow half
+    self->hardened_pages = is_hardened() ? sealed.map.pages : 0;
+    self->entries = sealed.map.entries;
     for (size_t size = 0; size <= SIZE_CLASS_SMALL_MAX; size++) {
         unsigned cls = size_class_small[size];
-        self->class_field[size] = (uint8_t)(capacity_limit[cls] == 0 ? 0 : cls << PAGE_CLASS_SHIFT);
+        self->class_field[size] = (uint8_t)(sealed.capacity_limit[cls] == 0 ? 0 : cls << PAGE_CLASS_SHIFT);
     }
 }
 
@@ -510,7 +507,7 @@ static bool load_parked(struct tcache *self, struct bin *bin, unsigned cls, enum
     struct batch *parked = central_pop_batch(cls, home_of(self), reach);
     if (parked == NULL)
         return false;
-    grow(self, cls, batch_count(parked), wave_limit[cls]);
+    grow(self, cls, batch_count(parked), sealed.wave_limit[cls]);
     if (self->capacity[cls] == 0) {
         give_batch(cls, parked);
         return false;
@@ -542,7 +539,7 @@ static bool fill_from_spans(struct tcache *self, struct bin *bin, unsigned cls, 
 static bool fill_near(struct tcache *self, struct bin *bin, unsigned cls)
 {
     maintain();
-    grow(self, cls, next_capacity(self, cls), capacity_limit[cls]);
+    grow(self, cls, next_capacity(self, cls), sealed.capacity_limit[cls]);
     return fill_from_spans(self, bin, cls, CENTRAL_NEAR);
 }
 
@@ -560,7 +557,7 @@ static bool is_first_step(struct tcache *self, unsigned cls)
 
 void *tcache_refill(unsigned cls, size_t size)
 {
-    struct tcache *self = capacity_limit[cls] == 0 ? NULL : enter();
+    struct tcache *self = sealed.capacity_limit[cls] == 0 ? NULL : enter();
     if (self == NULL)
         return direct_take(cls, 1);
     self->refused[cls] = 0;
@@ -601,7 +598,7 @@ static void park_or_give(struct tcache *self, unsigned cls, struct batch *batch)
 // Both batches are full. One more step of growth, or the older batch goes.
 static bool make_room_beyond(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    if (grow(self, cls, next_capacity(self, cls), wave_limit[cls]) && extend(self, bin, cls))
+    if (grow(self, cls, next_capacity(self, cls), sealed.wave_limit[cls]) && extend(self, bin, cls))
         return true;
     struct batch *room = take_blank(self);
     if (room == NULL)
@@ -619,7 +616,7 @@ static bool make_room(struct tcache *self, struct bin *bin, unsigned cls)
 {
     if (extend(self, bin, cls))
         return true;
-    if (grow(self, cls, next_capacity(self, cls), capacity_limit[cls]) && extend(self, bin, cls))
+    if (grow(self, cls, next_capacity(self, cls), sealed.capacity_limit[cls]) && extend(self, bin, cls))
         return true;
     if (load_relaxed(&bin->empty) == NULL)
         return ensure_loaded(self, bin, cls);
@@ -658,7 +655,7 @@ static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
 {
     if (extend(self, bin, cls) || drain_away(self, bin, cls))
         return true;
-    if (grow(self, cls, next_capacity(self, cls), capacity_limit[cls]) && extend(self, bin, cls))
+    if (grow(self, cls, next_capacity(self, cls), sealed.capacity_limit[cls]) && extend(self, bin, cls))
         return true;
     struct batch *full = unload(bin);
     if (full != NULL)
@@ -683,7 +680,7 @@ static void push(struct tcache *self, struct bin *bin, unsigned cls, void *p)
 void tcache_overflow(void *p, uint32_t entry)
 {
     unsigned cls = entry_class(entry);
-    struct tcache *self = capacity_limit[cls] == 0 ? NULL : enter();
+    struct tcache *self = sealed.capacity_limit[cls] == 0 ? NULL : enter();
     if (self == NULL) {
         central_give(cls, &p, 1);
         return;
@@ -751,7 +748,7 @@ static bool bin_validate(const struct tcache *self, struct bin *bin, unsigned cl
 
 static bool class_validate(struct tcache *self, unsigned cls)
 {
-    return self->capacity[cls] <= wave_limit[cls] && bin_validate(self, &self->bins[cls], cls) &&
+    return self->capacity[cls] <= sealed.wave_limit[cls] && bin_validate(self, &self->bins[cls], cls) &&
            bin_validate(self, &self->away[cls], cls);
 }
 

@@ -38,12 +38,13 @@ enum { SMALL = 100, LARGE = 200000 };
     }
 
 static void *got;
-static void *some; // a block for those that take one
+static void *some, *nearly; // blocks for those that take one: the second has room for as much as is asked for
 
 ALLOCATE(malloc, malloc(size))
 ALLOCATE(calloc, calloc(1, size))
 ALLOCATE(realloc, realloc(some, size))
 ALLOCATE(realloc_of_nothing, realloc(NULL, size))
+ALLOCATE(realloc_in_place, realloc(nearly, size))
 ALLOCATE(reallocarray, reallocarray(some, 1, size))
 ALLOCATE(aligned_alloc, aligned_alloc(64, size))
 ALLOCATE(memalign, memalign(64, size))
@@ -54,9 +55,9 @@ ALLOCATE(new_nothrow, new_nothrow(size, ""))
 ALLOCATE(new_aligned, new_aligned(size, 64))
 
 static void *(*const allocators[])(size_t) = {
-    by_malloc,       by_calloc,        by_realloc,     by_realloc_of_nothing,
-    by_reallocarray, by_aligned_alloc, by_memalign,    by_posix_memalign,
-    by_valloc,       by_new,           by_new_nothrow, by_new_aligned,
+    by_malloc,       by_calloc,        by_realloc,     by_realloc_of_nothing, by_realloc_in_place,
+    by_reallocarray, by_aligned_alloc, by_memalign,    by_posix_memalign,     by_valloc,
+    by_new,          by_new_nothrow,   by_new_aligned,
 };
 
 RELEASE(free, (free(p), 0))
@@ -77,6 +78,7 @@ static void (*const releasers[])(void *, size_t) = {
 static _Noreturn void free_twice(size_t a, size_t f, size_t size, bool last)
 {
     some = malloc(8);
+    nearly = malloc(size - 1);
     void *p = allocators[a](size);
     if (last) {
         show(p);

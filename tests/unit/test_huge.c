@@ -35,7 +35,7 @@ Test(huge, small_blocks_get_them_where_much_is_used_and_filled)
 // Ranges of a window of our own, all of whose kernel pages up to `filled` hold memory.
 static page_id range_filled(int number, size_t filled)
 {
-    char *start = (char *)page_map.base + ((size_t)number << HUGE_SHIFT);
+    char *start = (char *)sealed.map.base + ((size_t)number << HUGE_SHIFT);
     memset(start, 1, filled * os_page_size());
     return page_of(start);
 }
@@ -45,9 +45,9 @@ Test(huge, the_range_before_tells_whether_ranges_are_filled)
     struct huge_history history = {0};
     size_t all = ((size_t)1 << HUGE_SHIFT) / os_page_size();
     start("auto");
-    page_map.base = (uintptr_t)os_reserve((size_t)8 << HUGE_SHIFT, (size_t)1 << HUGE_SHIFT);
-    page_map.pages = 8 * HUGE_PAGES;
-    cr_assert(os_commit((void *)page_map.base, (size_t)8 << HUGE_SHIFT));
+    sealed.map.base = (uintptr_t)os_reserve((size_t)8 << HUGE_SHIFT, (size_t)1 << HUGE_SHIFT);
+    sealed.map.pages = 8 * HUGE_PAGES;
+    cr_assert(os_commit((void *)sealed.map.base, (size_t)8 << HUGE_SHIFT));
     cr_assert_not(huge_is_dense(&history), "nothing is known");
     huge_note_small(&history, range_filled(0, all - all / FILLED_PARTS));
     cr_assert(huge_is_dense(&history));

@@ -118,7 +118,7 @@ Test(page_heap, alignment_up_to_a_gigabyte)
 Test(page_heap, the_impossible_is_refused)
 {
     cr_assert_eq(page_heap_take(SIZE_MAX, PAGE_SIZE).first.n, NO_PAGE.n);
-    cr_assert_eq(page_heap_take(page_map.pages + 1, PAGE_SIZE).first.n, NO_PAGE.n);
+    cr_assert_eq(page_heap_take(sealed.map.pages + 1, PAGE_SIZE).first.n, NO_PAGE.n);
     cr_assert_eq(page_heap_take(os_memory_bytes() / PAGE_SIZE + 1, PAGE_SIZE).first.n, NO_PAGE.n);
     cr_assert_eq(page_heap_take(1, (size_t)1 << 63).first.n, NO_PAGE.n);
     check();

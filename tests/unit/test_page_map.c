@@ -15,9 +15,9 @@ static int here; // lies in no window
 static void start(size_t wanted)
 {
     cr_assert(page_map_init(wanted));
-    cr_assert_not_null(page_map.entries);
-    cr_assert_eq(page_map.base % ZONE_SIZE, 0);
-    cr_assert_eq(page_map.pages % ZONE_PAGES, 0);
+    cr_assert_not_null(sealed.map.entries);
+    cr_assert_eq(sealed.map.base % ZONE_SIZE, 0);
+    cr_assert_eq(sealed.map.pages % ZONE_PAGES, 0);
     cr_assert_geq(page_map_zones(), 2);
 }
 
@@ -25,23 +25,23 @@ Test(page_map, the_window_is_reserved_whole)
 {
     start(64 * GIB);
     cr_assert(page_map_is_reserved());
-    cr_assert_eq(page_map.pages * PAGE_SIZE, 64 * GIB);
+    cr_assert_eq(sealed.map.pages * PAGE_SIZE, 64 * GIB);
     for (size_t at = 0; at < 64 * GIB; at += GIB)
-        cr_assert_not(os_reserve_at((char *)page_map.base + at, PAGE_SIZE));
+        cr_assert_not(os_reserve_at((char *)sealed.map.base + at, PAGE_SIZE));
     cr_assert(os_commit(zone_address((zone_id){(uint32_t)page_map_zones() - 1}), ZONE_SIZE));
 }
 
 Test(page_map, a_size_is_rounded_up_to_zones)
 {
     start(8 * GIB + 1);
-    cr_assert_eq(page_map.pages * PAGE_SIZE, 8 * GIB + ZONE_SIZE);
+    cr_assert_eq(sealed.map.pages * PAGE_SIZE, 8 * GIB + ZONE_SIZE);
 }
 
 Test(page_map, pages_and_addresses_are_inverse)
 {
     start(8 * GIB);
-    char *base = (char *)page_map.base;
-    for (size_t n = 0; n < page_map.pages; n += 4099) {
+    char *base = (char *)sealed.map.base;
+    for (size_t n = 0; n < sealed.map.pages; n += 4099) {
         page_id page = {(uint32_t)n};
         cr_assert_eq(page_address(page), base + n * PAGE_SIZE);
         cr_assert_eq(page_of(page_address(page)).n, n);
@@ -54,7 +54,7 @@ Test(page_map, pages_and_addresses_are_inverse)
 Test(page_map, what_lies_outside_is_no_page)
 {
     start(8 * GIB);
-    char *base = (char *)page_map.base;
+    char *base = (char *)sealed.map.base;
     const void *outside[] = {NULL, base - 1, base + 8 * GIB, &here, outside, (void *)UINTPTR_MAX, (void *)1};
     for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++) {
         cr_assert_eq(page_of(outside[i]).n, NO_PAGE.n, "%zu", i);
@@ -102,7 +102,7 @@ Test(page_map, less_is_taken_where_the_kernel_refuses)
     os_fail_nth(1); // the window itself
     start(64 * GIB);
     cr_assert(page_map_is_reserved());
-    cr_assert_eq(page_map.pages * PAGE_SIZE, 32 * GIB);
+    cr_assert_eq(sealed.map.pages * PAGE_SIZE, 32 * GIB);
 }
 
 Test(page_map, less_is_taken_where_there_is_no_room_for_entries)
@@ -110,7 +110,7 @@ Test(page_map, less_is_taken_where_there_is_no_room_for_entries)
     os_fail_nth(2);
     start(64 * GIB);
     cr_assert(page_map_is_reserved());
-    cr_assert_eq(page_map.pages * PAGE_SIZE, 32 * GIB);
+    cr_assert_eq(sealed.map.pages * PAGE_SIZE, 32 * GIB);
     cr_assert(page_map_open_zone((zone_id){0}));
 }
 
@@ -119,7 +119,7 @@ Test(page_map, where_too_little_can_be_reserved_the_window_is_an_interval)
     os_fail_nth(2); // half of this is not worth having
     start(4 * GIB);
     cr_assert_not(page_map_is_reserved());
-    cr_assert_eq(page_entry((page_id){(uint32_t)page_map.pages - 1}), 0);
+    cr_assert_eq(page_entry((page_id){(uint32_t)sealed.map.pages - 1}), 0);
 }
 
 Test(page_map, an_interval_surrounds_the_place_of_the_next_mappings)
@@ -133,17 +133,17 @@ Test(page_map, more_than_the_kernel_has_is_halved_until_it_fits)
 {
     start(1024 * TIB);
     cr_assert(page_map_is_reserved());
-    cr_assert_geq(page_map.pages * PAGE_SIZE, 4 * GIB);
-    cr_assert_lt(page_map.pages * PAGE_SIZE, 1024 * TIB);
+    cr_assert_geq(sealed.map.pages * PAGE_SIZE, 4 * GIB);
+    cr_assert_lt(sealed.map.pages * PAGE_SIZE, 1024 * TIB);
 }
 
 Test(page_map, a_small_window_is_only_an_interval)
 {
     start(2 * GIB);
     cr_assert_not(page_map_is_reserved());
-    cr_assert_eq(page_map.pages * PAGE_SIZE, 2 * GIB);
+    cr_assert_eq(sealed.map.pages * PAGE_SIZE, 2 * GIB);
     cr_assert_eq(page_entry((page_id){0}), 0);
-    cr_assert_eq(page_entry((page_id){(uint32_t)page_map.pages - 1}), 0);
+    cr_assert_eq(page_entry((page_id){(uint32_t)sealed.map.pages - 1}), 0);
     zone_id zone = {0};
     while (!os_reserve_at(zone_address(zone), ZONE_SIZE)) // other mappings lie in the window
         zone.n++;
@@ -159,12 +159,12 @@ Test(page_map, a_refused_start_can_be_tried_again)
     for (uint32_t nth = 1; nth <= 2; nth++) {
         os_fail_nth(nth);
         cr_assert_not(page_map_init(64 << 20));
-        cr_assert_null(page_map.entries);
+        cr_assert_null(sealed.map.entries);
     }
     start(64 << 20);
-    uintptr_t base = page_map.base;
+    uintptr_t base = sealed.map.base;
     start(8 * GIB); // the first success stays
-    cr_assert_eq(page_map.base, base);
+    cr_assert_eq(sealed.map.base, base);
 }
 
 Test(page_map, an_opening_may_be_refused)
@@ -184,7 +184,7 @@ static void start_under_limit(size_t bytes)
     cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
     start(TIB);
     cr_assert_not(page_map_is_reserved());
-    cr_assert_geq(page_map.pages * PAGE_SIZE, 2 * bytes);
+    cr_assert_geq(sealed.map.pages * PAGE_SIZE, 2 * bytes);
 }
 
 Test(page_map, under_an_address_space_limit_nothing_is_reserved_ahead) { start_under_limit(64 * GIB); }

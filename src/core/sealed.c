@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+#include "core/sealed.h"
+
+#include "core/os.h"
+
+_Alignas(SEALED_PAGE) union sealed sealed;
+
+void sealed_close(void)
+{
+    if (os_page_size() <= SEALED_PAGE)
+        os_seal(&sealed, sizeof sealed);
+}
