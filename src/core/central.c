@@ -505,9 +505,9 @@ static void count_given(struct central *self, struct span *span, unsigned n)
 
 // Objects of one span are given back together: one step for each bitmap word, and one count.
 struct give_run {
-    struct span *span;
+    struct span *span;  // NULL at first
     uintptr_t start;    // of its slots
-    size_t bytes;       // of its slots; 0: no span yet
+    size_t bytes;       // of its slots
     uint32_t words;     // bit w: masks[w] != 0
     unsigned counted;   // bits in the masks
     uint64_t masks[16]; // not given yet
@@ -559,7 +559,7 @@ static NOINLINE _Noreturn void reject(unsigned cls, void *p) { span_reject("free
 
 static inline void give_one(struct give_run *run, struct central *self, unsigned cls, void *p)
 {
-    if ((uintptr_t)p - run->start >= run->bytes)
+    if (run->span == NULL || (uintptr_t)p - run->start >= run->bytes)
         go_to_span(run, self, cls, p);
     size_t slot = span_slot_of(cls, p, run->start), word = slot / 64;
     if (unlikely(slot == SIZE_MAX))
@@ -611,7 +611,7 @@ static void gather(struct gathering *self, void **objects, size_t n)
 
 static void give_chains(struct gathering *self, struct central *central, unsigned cls)
 {
-    struct give_run run = {.bytes = 0};
+    struct give_run run = {.span = NULL};
     for (size_t word = 0; word < CHAINS / 64; word++)
         for (uint64_t used = self->used[word]; used != 0; used &= used - 1) {
             size_t place = self->first[word * 64 + bits_lowest(used)];
@@ -625,7 +625,7 @@ static void give_chains(struct gathering *self, struct central *central, unsigne
 static void give_in_turn(unsigned cls, void **objects, size_t n)
 {
     struct central *self = &centrals[cls];
-    struct give_run run = {.bytes = 0};
+    struct give_run run = {.span = NULL};
     for (size_t i = 0; i < n; i++)
         give_one(&run, self, cls, objects[i]);
     end_span(&run, self);
