@@ -376,9 +376,11 @@ static void give_run(struct page_run run)
 // Guards come down first.
 static void send_home(struct page_run run)
 {
-    size_t n = run.n & ~RECENT_GUARDED;
-    if (n != run.n)
+    size_t n = run.n & ~RECENT_FLAGS;
+    if ((run.n & RECENT_GUARDED) != 0)
         guard_lift_ends(&run.first, &n);
+    else if ((run.n & RECENT_TAILED) != 0)
+        guard_lift_tail(run.first, &n);
     give_run((struct page_run){run.first, n});
 }
 
@@ -697,6 +699,11 @@ void page_heap_give_recent(page_id first, size_t n)
 void page_heap_give_guarded(page_id first, size_t n)
 {
     give_recent_to(&recent_sets[recent_index(n - 2)], first, n | RECENT_GUARDED);
+}
+
+void page_heap_give_tailed(page_id first, size_t n)
+{
+    give_recent_to(&recent_sets[recent_index(n - 1)], first, n | RECENT_TAILED);
 }
 
 static bool grow_once(page_id first, size_t n, size_t n_wanted, bool *clean)

@@ -47,6 +47,6 @@ uint64_t recent_pages(void)
 {
     uint64_t pages = 0;
     for (size_t i = 0; i < places(); i++)
-        pages += recent_run(load_relaxed(place_at(i))).n & ~RECENT_GUARDED;
+        pages += recent_run(load_relaxed(place_at(i))).n & ~RECENT_FLAGS;
     return pages;
 }

@@ -24,6 +24,9 @@ struct recent_set {
 // Set in a run's number of pages: the first page and the last are guards (core/guard.h). Such a run serves
 // only who asks for one.
 #define RECENT_GUARDED (UINT32_C(1) << 31)
+// The same where the last page alone is a guard.
+#define RECENT_TAILED (UINT32_C(1) << 30)
+#define RECENT_FLAGS (RECENT_GUARDED | RECENT_TAILED)
 
 struct page_run {
     page_id first;
