@@ -182,9 +182,14 @@ static inline void free_zeroed(struct tcache *self, void *p, uint32_t entry, siz
 
 // --- Slots with canaries:  fresh or freed -> live -> freed, quarantine -> the caches.
 
+// p is no slot's start, or no live one's, or its block was run over.
 static _Noreturn NOINLINE void reject(const void *p, size_t slot)
 {
     size_t size;
+    page_id page = page_of(p);
+    unsigned cls = entry_class(page_entry(page));
+    if (span_slot_of(cls, p, (uintptr_t)page_address(span_first_page(page))) == SIZE_MAX)
+        span_reject("free", p, page, cls);
     if (canary_look(p, slot, &size) == CANARY_BROKEN)
         misuse_overrun(p, slot, canary_sites(p, slot));
     misuse_double_free(p, canary_sites(p, slot));
@@ -192,12 +197,15 @@ static _Noreturn NOINLINE void reject(const void *p, size_t slot)
 
 static NOINLINE void retire_slowly(void *p) { tcache_overflow(p, page_entry(page_of(p))); }
 
-// What leaves the quarantine goes to the cache.
-static inline void retire(struct tcache *self, void *p, size_t slot)
+// What leaves the quarantine goes to the cache. It is no double free: that was found before.
+static inline void retire(struct tcache *self, struct quarantine *quarantine, void *p, size_t slot)
 {
-    struct quarantine *quarantine = load_relaxed(&self->quarantine);
-    void *left = unlikely(quarantine == NULL) ? p : quarantine_exchange(quarantine, p, slot);
-    if (left != NULL && !push_quickly(self, left, page_entry_known(page_of(left))))
+    void *left = quarantine_exchange(quarantine, p, slot);
+    if (left == NULL)
+        return;
+    uint32_t entry = load_relaxed(&self->entries[((uintptr_t)left - self->base) >> PAGE_SHIFT]);
+    uint32_t field = entry - self->tag;
+    if (!bin_put(likely(field <= PAGE_CLASS_MASK) ? bin_at(self, field) : bin_away(self, entry), left))
         retire_slowly(left);
 }
 
@@ -208,7 +216,11 @@ static inline void free_at(struct tcache *self, void *p, size_t slot, uint32_t s
     if (unlikely(!canary_is_live(p, slot, hash, &size)))
         reject(p, slot);
     canary_set_freed(p, slot, hash, site);
-    retire(self, p, slot);
+    struct quarantine *quarantine = load_relaxed(&self->quarantine);
+    if (likely(quarantine != NULL))
+        retire(self, quarantine, p, slot);
+    else
+        retire_slowly(p);
 }
 
 static NOINLINE void free_at_displaced(struct tcache *self, void *p, size_t slot, const void *site)
@@ -217,7 +229,7 @@ static NOINLINE void free_at_displaced(struct tcache *self, void *p, size_t slot
 }
 
 // The rare half is a function of its own, so that this one saves no registers.
-static NOINLINE void free_with_canary(struct tcache *self, void *p, size_t slot, const void *site)
+void hardened_canary_free(struct tcache *self, void *p, size_t slot, const void *site)
 {
     if (site_is_at_first_place(site))
         free_at(self, p, slot, site_first_place((uintptr_t)site));
@@ -228,14 +240,13 @@ static NOINLINE void free_with_canary(struct tcache *self, void *p, size_t slot,
 void hardened_slot_free(struct tcache *self, void *p, size_t slot, const void *site, uint32_t entry)
 {
     if (has_canaries())
-        free_with_canary(self, p, slot, site);
+        hardened_canary_free(self, p, slot, site);
     else
         free_zeroed(self, p, entry, slot);
 }
 
-static inline void *mark_at(void *p, unsigned cls, size_t size, uint32_t site)
+static inline void *mark_at(void *p, size_t slot, size_t size, uint32_t site)
 {
-    size_t slot = size_class_size(cls);
     uint64_t hash = canary_hash(p);
     if (unlikely(!canary_is_free(p, slot, hash)))
         misuse_written_after_free(p, slot, canary_sites(p, slot));
@@ -243,15 +254,15 @@ static inline void *mark_at(void *p, unsigned cls, size_t size, uint32_t site)
     return p;
 }
 
-static NOINLINE void *mark_at_displaced(void *p, unsigned cls, size_t size, const void *site)
+static NOINLINE void *mark_at_displaced(void *p, size_t slot, size_t size, const void *site)
 {
-    return mark_at(p, cls, size, site_number(site));
+    return mark_at(p, slot, size, site_number(site));
 }
 
-void *hardened_slot_mark(void *p, unsigned cls, size_t size, const void *site)
+void *hardened_slot_mark(void *p, size_t slot, size_t size, const void *site)
 {
-    return site_is_at_first_place(site) ? mark_at(p, cls, size, site_first_place((uintptr_t)site))
-                                        : mark_at_displaced(p, cls, size, site);
+    return site_is_at_first_place(site) ? mark_at(p, slot, size, site_first_place((uintptr_t)site))
+                                        : mark_at_displaced(p, slot, size, site);
 }
 
 size_t hardened_slot_size(const void *p, unsigned cls)

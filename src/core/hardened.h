@@ -45,8 +45,11 @@ static inline unsigned hardened_slot_class(size_t align, size_t size)
                                : size_class_aligned(size + CANARY_BYTES, align);
 }
 
-// A slot of the class is handed out: nothing may have been written to it since it was freed.
-void *hardened_slot_mark(void *p, unsigned cls, size_t size, const void *site);
+// A slot of `slot` bytes is handed out: nothing may have been written to it since it was freed.
+void *hardened_slot_mark(void *p, size_t slot, size_t size, const void *site);
+// p would be the start of a slot of that size, which is memory that can be read. Ends the process if p is no
+// live block.
+void hardened_canary_free(struct tcache *self, void *p, size_t slot, const void *site);
 // How many bytes the block was made for. Ends the process if p is no live block, or was run over.
 size_t hardened_slot_size(const void *p, unsigned cls);
 // Changes that size where the block stands, in a slot that can hold it.
