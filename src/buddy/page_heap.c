@@ -385,18 +385,26 @@ static void send_home(struct page_run run)
 }
 
 // True if there were any: their pages are where other requests can have them.
-static bool give_recent(void)
+static bool give_recent_of(size_t least)
 {
     size_t from = 0;
-    struct page_run run = recent_next(&from);
+    struct page_run run = recent_next_of(&from, least);
     bool any = run.n != 0;
-    for (; run.n != 0; run = recent_next(&from))
+    for (; run.n != 0; run = recent_next_of(&from, least))
         send_home(run);
     return any;
 }
 
+static bool give_recent(void) { return give_recent_of(0); }
+
 // The same to spare the heap from growing. Guarded ones stay: the next request would only raise them again.
 static bool give_unguarded(void) { return !is_hardened() && give_recent(); }
+
+// But not where they are so large, and mostly filled, that their memory is worth more than their guards.
+static bool give_spare(void)
+{
+    return is_hardened() ? huge_blocks_are_filled() && give_recent_of(HUGE_PAGES) : give_recent();
+}
 
 // --- Blocks larger than a zone: whole zones, and the head of one more whose rest serves smaller blocks.
 
@@ -456,7 +464,7 @@ static page_id take_once(size_t n, size_t align, size_t *fresh)
         page = take_from_new_zone(n, align, fresh);
     if (page.n == NO_PAGE.n)
         page = take_from_any(n, align, fresh, TAKE_WAITING);
-    if (page.n == NO_PAGE.n && give_unguarded()) // before the heap grows
+    if (page.n == NO_PAGE.n && give_spare()) // before the heap grows
         page = take_from_any(n, align, fresh, TAKE_WAITING);
     if (page.n == NO_PAGE.n)
         page = take_from_new_zone(n, align, fresh);

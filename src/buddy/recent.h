@@ -42,6 +42,8 @@ extern uintptr_t recent_row_mask __attribute__((visibility("hidden")));
 void recent_init(unsigned processors);
 // Takes any block out; n == 0 when there is none. *from, 0 at first, is where the search goes on.
 struct page_run recent_next(size_t *from);
+// One of at least that many pages; a smaller one too that has just come.
+struct page_run recent_next_of(size_t *from, size_t least);
 // What lies there, in pages.
 uint64_t recent_pages(void);
 

@@ -4,6 +4,7 @@
 #include "buddy/page_heap.h"
 #include "core/bits.h"
 #include "core/guard.h"
+#include "core/large.h"
 #include "core/misuse.h"
 #include "core/page_map.h"
 #include "core/span.h"
@@ -41,22 +42,31 @@ void hardened_note_freed(page_id first, const void *site)
         store_relaxed(&span->sites, load_relaxed(&span->sites) | site_number(site));
 }
 
-static void *make_block(page_id first, size_t pages, bool guarded, const void *site)
+// What the block holds, and how much of it was asked for: in pages.
+struct extent {
+    size_t pages, asked;
+};
+
+static void *make_block(page_id first, struct extent extent, bool fresh, bool guarded, const void *site)
 {
-    struct span *span = span_make_large(first, pages, false);
+    struct span *span = span_make_large(first, extent.pages, fresh);
     store_relaxed(&span->guarded, guarded);
+    store_relaxed(&span->asked, (uint32_t)extent.asked);
+    if (fresh)
+        large_watch(first, extent.asked);
     hardened_note_allocated(first, site);
     page_map_set(first, 1, PAGE_HARDENED);
     return page_address(first);
 }
 
-static void *take_guarded(size_t pages, size_t align_pages, bool *clean, const void *site)
+static void *take_guarded(struct extent extent, size_t align_pages, bool *clean, const void *site)
 {
+    size_t pages = extent.pages;
     struct page_run run = {NO_PAGE, 0};
     if (align_pages == 1)
         run = page_heap_take_guarded(pages + 2);
     if (run.n != 0)
-        return make_block(behind(run.first, 1), run.n - 2, true, site);
+        return make_block(behind(run.first, 1), extent, false, true, site);
     run = take_run(pages + 2, align_pages, clean);
     if (run.n == 0)
         return NULL;
@@ -65,7 +75,7 @@ static void *take_guarded(size_t pages, size_t align_pages, bool *clean, const v
         page_heap_give(run.first, 1);
         page_heap_give(behind(run.first, run.n - 1), 1);
     }
-    return make_block(behind(run.first, 1), pages, guarded, site);
+    return make_block(behind(run.first, 1), extent, *clean, guarded, site);
 }
 
 // Where there are no guards, sizes need not be few.
@@ -77,19 +87,20 @@ static size_t pages_of_block(size_t size)
 
 void *hardened_large_alloc(size_t size, size_t align, bool *clean, const void *site)
 {
-    size_t pages = pages_of_block(size);
+    struct extent extent = {pages_of_block(size), pages_for(size)};
     *clean = false;
     if (guard_is_possible())
-        return take_guarded(pages, max_size(1, align >> PAGE_SHIFT), clean, site);
-    struct page_block block = page_heap_take(pages, max_size(align, PAGE_SIZE));
+        return take_guarded(extent, max_size(1, align >> PAGE_SHIFT), clean, site);
+    struct page_block block = page_heap_take(extent.pages, max_size(align, PAGE_SIZE));
     *clean = block.clean;
-    return block.first.n == NO_PAGE.n ? NULL : make_block(block.first, pages, false, site);
+    return block.first.n == NO_PAGE.n ? NULL : make_block(block.first, extent, *clean, false, site);
 }
 
 void hardened_large_free(page_id first, const void *site)
 {
     struct span *span = span_at(first);
     hardened_note_freed(first, site);
+    large_learn(first, load_relaxed(&span->asked));
     size_t pages = load_relaxed(&span->pages);
     page_map_set(first, 1, 0);
     memset(page_address(first), 0, min_size(HARDENED_ZEROED, pages * PAGE_SIZE));
