@@ -79,7 +79,10 @@ static inline void end_slow_path(void)
 }
 
 // A cache comes from a started heap.
-static inline bool ensure_started(void) { return likely(tcache_self != &tcache_none) || heap_start(); }
+static inline bool ensure_started(void)
+{
+    return likely(tcache_self != &tcache_none) || likely(tcache_own != &tcache_none) || heap_start();
+}
 
 // What caches and pools hold may be what is missing: everything goes home, and then once more.
 static void *take_class(unsigned cls, size_t size)
@@ -276,7 +279,7 @@ static NOINLINE void free_hardened_slowly(void *p, const void *site)
     page_id page = page_of(p);
     uint32_t entry = page_entry(page);
     if (entry_is_small(entry))
-        hardened_slot_free(tcache_own, p, size_class_size(checked_class("free", p, page, NONE_LONE)), site,
+        hardened_slot_free(p, site, tcache_own, size_class_size(checked_class("free", p, page, NONE_LONE)),
                            entry);
     else if (page.n != NO_PAGE.n)
         free_slow(page, p, entry, site);
@@ -292,6 +295,14 @@ static inline bool is_on_one_page(const void *p, size_t slot)
     return offset + slot <= PAGE_SIZE && offset % 16 == 0;
 }
 
+static inline bool is_slot_of(unsigned cls, const void *p, uintptr_t page)
+{
+    page_id first = {(uint32_t)page};
+    if (size_class_table[cls].pages != 1)
+        first = span_first_page(first);
+    return span_slot_of(cls, p, (uintptr_t)page_address(first)) != SIZE_MAX;
+}
+
 // Without background_ensure: every free of a hardened heap comes by, those too that the C library makes while
 // it holds the lock that pthread_create wants.
 static NOINLINE void free_hardened(void *p, const void *site)
@@ -301,18 +312,16 @@ static NOINLINE void free_hardened(void *p, const void *site)
     uint32_t entry = likely(page < self->hardened_pages) ? load_relaxed(&self->entries[page]) : 0;
     unsigned cls = entry_class(entry);
     size_t slot = size_class_size(cls);
-    if (has_canaries() && likely(cls != 0) && is_on_one_page(p, slot)) {
-        hardened_canary_free(self, p, slot, site);
-        return;
-    }
-    if (likely(cls != 0)) {
-        page_id first = span_first_page((page_id){(uint32_t)page});
-        if (likely(span_slot_of(cls, p, (uintptr_t)page_address(first)) != SIZE_MAX)) {
-            hardened_slot_free(self, p, slot, site, entry);
-            return;
-        }
-    }
-    free_hardened_slowly(p, site);
+    if (unlikely(cls == 0))
+        free_hardened_slowly(p, site);
+    else if (has_canaries() && is_on_one_page(p, slot))
+        hardened_canary_free(p, site, self, slot);
+    else if (unlikely(!is_slot_of(cls, p, page)))
+        free_hardened_slowly(p, site);
+    else if (has_canaries())
+        hardened_canary_free(p, site, self, slot);
+    else
+        hardened_zeroed_free(p, slot, self, entry);
 }
 
 void alloc_free_slow(void *p)

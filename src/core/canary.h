@@ -8,6 +8,7 @@
 #include "core/bits.h"
 #include "core/harden.h"
 #include "core/site.h"
+#include "core/slot.h"
 #include <string.h>
 
 #define CANARY_BYTES sizeof(uint64_t)
@@ -116,29 +117,13 @@ static inline bool canary_is_live(const void *p, size_t slot, uint64_t hash, siz
            likely(canary_pad_stands(p, slot, *size));
 }
 
-typedef uint64_t canary_chunk __attribute__((vector_size(16), may_alias));
-
 // Of a freed slot so much is cleared and looked at from its start on, and the sixteen bytes at its end: all
 // of most slots. To read the whole of large ones would cost more than what the program does with them.
 #define CANARY_WATCHED ((size_t)1024)
 
-static inline canary_chunk canary_bits_of_eight(const canary_chunk *at)
+static inline slot_chunk canary_bits_of_eight(const slot_chunk *at)
 {
     return ((at[0] | at[1]) | (at[2] | at[3])) | ((at[4] | at[5]) | (at[6] | at[7]));
-}
-
-#define CANARY_SHORT ((size_t)128)
-
-// A slot of at most CANARY_SHORT bytes. Chunks from the front and chunks from the back may meet, so there are
-// few branches.
-static inline void canary_clear_short(canary_chunk *front, size_t slot)
-{
-    canary_chunk *back = front + slot / sizeof *front, zero = {0};
-    front[0] = back[-1] = zero;
-    if (slot > 2 * sizeof zero)
-        front[1] = back[-2] = zero;
-    if (slot > 4 * sizeof zero)
-        front[2] = front[3] = back[-3] = back[-4] = zero;
 }
 
 // The C library's memset has the widest stores that the processor knows. What compilers put in its place
@@ -150,10 +135,10 @@ static inline void canary_clear_long(void *p, size_t size)
 }
 
 // All bits of n chunks together.
-static inline canary_chunk canary_bits(const canary_chunk *front, size_t n)
+static inline slot_chunk canary_bits(const slot_chunk *front, size_t n)
 {
-    const canary_chunk *back = front + n;
-    canary_chunk any = {0};
+    const slot_chunk *back = front + n;
+    slot_chunk any = {0};
     if (n > 8) {
         for (; back - front > 8; front += 8)
             any |= canary_bits_of_eight(front);
@@ -173,20 +158,20 @@ static inline void canary_set_freed(void *p, size_t slot, uint64_t hash, uint32_
 {
     uint64_t allocated = load_relaxed(canary_place(p, slot)) >> CANARY_ALLOCATED_SHIFT;
     uint64_t word = canary_word(~hash, allocated << SITE_BITS | site);
-    if (slot <= CANARY_SHORT)
-        canary_clear_short(p, slot);
+    if (slot <= SLOT_SHORT)
+        slot_clear_short(p, slot);
     else
         canary_clear_long(p, min_size(slot, CANARY_WATCHED));
     if (slot > CANARY_WATCHED)
-        memset((char *)p + slot - sizeof(canary_chunk), 0, CANARY_BYTES);
+        memset((char *)p + slot - sizeof(slot_chunk), 0, CANARY_BYTES);
     store_relaxed(canary_place(p, slot), word);
 }
 
 // True when what is watched of the slot holds zeros before its word.
 static inline bool canary_is_clear(const void *p, size_t slot)
 {
-    size_t before = slot - sizeof(canary_chunk);
-    canary_chunk any = canary_bits(p, min_size(before, CANARY_WATCHED) / sizeof(canary_chunk));
+    size_t before = slot - sizeof(slot_chunk);
+    slot_chunk any = canary_bits(p, min_size(before, CANARY_WATCHED) / sizeof(slot_chunk));
     return (any[0] | any[1] | canary_load(p, before)) == 0;
 }
 

@@ -126,23 +126,6 @@ struct sites hardened_large_sites(page_id first)
 
 // --- Slots.
 
-typedef uint64_t sixteen __attribute__((vector_size(16), may_alias));
-
-#define SHORT ((size_t)128) // up to here stores in a row are quicker than a call
-
-// Slots are whole sixteens of bytes at multiples of sixteen; those from the front and those from the back may
-// meet.
-static inline void zero_short(void *p, size_t size)
-{
-    sixteen *front = p, *back = front + size / sizeof *front;
-    front[0] = back[-1] = (sixteen){0};
-    if (size <= 32)
-        return;
-    front[1] = back[-2] = (sixteen){0};
-    if (size > 64)
-        front[2] = front[3] = back[-3] = back[-4] = (sixteen){0};
-}
-
 static NOINLINE void free_slowly(void *p, uint32_t entry)
 {
     struct span *span = span_of_page(page_of(p));
@@ -166,28 +149,28 @@ static inline void push(struct tcache *self, void *p, uint32_t entry)
 
 static inline void zero_half(void *p)
 {
-    sixteen *chunks = p;
-    _Static_assert(HARDENED_SLOT_ZEROED == 2 * SHORT && SHORT == 8 * sizeof *chunks,
+    slot_chunk *chunks = p;
+    _Static_assert(HARDENED_SLOT_ZEROED == 2 * SLOT_SHORT && SLOT_SHORT == 8 * sizeof *chunks,
                    "two halves may overlap");
-    chunks[0] = chunks[1] = chunks[2] = chunks[3] = (sixteen){0};
-    chunks[4] = chunks[5] = chunks[6] = chunks[7] = (sixteen){0};
+    chunks[0] = chunks[1] = chunks[2] = chunks[3] = (slot_chunk){0};
+    chunks[4] = chunks[5] = chunks[6] = chunks[7] = (slot_chunk){0};
 }
 
 // No call, and no instruction for strings, which takes longer to begin than all of this.
-static NOINLINE void free_long(struct tcache *self, void *p, uint32_t entry, size_t slot)
+static NOINLINE void free_long(void *p, size_t slot, struct tcache *self, uint32_t entry)
 {
     zero_half(p);
     zero_half((char *)p + min_size(slot, HARDENED_SLOT_ZEROED) - HARDENED_SLOT_ZEROED / 2);
     push(self, p, entry);
 }
 
-static inline void free_zeroed(struct tcache *self, void *p, uint32_t entry, size_t slot)
+void hardened_zeroed_free(void *p, size_t slot, struct tcache *self, uint32_t entry)
 {
-    if (unlikely(slot > SHORT)) {
-        free_long(self, p, entry, slot);
+    if (unlikely(slot > SLOT_SHORT)) {
+        free_long(p, slot, self, entry);
         return;
     }
-    zero_short(p, slot);
+    slot_clear_short(p, slot);
     push(self, p, entry);
 }
 
@@ -220,7 +203,7 @@ static inline void retire(struct tcache *self, struct quarantine *quarantine, vo
         retire_slowly(left);
 }
 
-static inline void free_at(struct tcache *self, void *p, size_t slot, uint32_t site)
+static inline void free_at(void *p, uint32_t site, struct tcache *self, size_t slot)
 {
     uint64_t hash = canary_hash(p);
     size_t size;
@@ -234,26 +217,26 @@ static inline void free_at(struct tcache *self, void *p, size_t slot, uint32_t s
         retire_slowly(p);
 }
 
-static NOINLINE void free_at_displaced(struct tcache *self, void *p, size_t slot, const void *site)
+static NOINLINE void free_at_displaced(void *p, const void *site, struct tcache *self, size_t slot)
 {
-    free_at(self, p, slot, site_number(site));
+    free_at(p, site_number(site), self, slot);
 }
 
 // The rare half is a function of its own, so that this one saves no registers.
-void hardened_canary_free(struct tcache *self, void *p, size_t slot, const void *site)
+void hardened_canary_free(void *p, const void *site, struct tcache *self, size_t slot)
 {
     if (site_is_at_first_place(site))
-        free_at(self, p, slot, site_first_place((uintptr_t)site));
+        free_at(p, site_first_place((uintptr_t)site), self, slot);
     else
-        free_at_displaced(self, p, slot, site);
+        free_at_displaced(p, site, self, slot);
 }
 
-void hardened_slot_free(struct tcache *self, void *p, size_t slot, const void *site, uint32_t entry)
+void hardened_slot_free(void *p, const void *site, struct tcache *self, size_t slot, uint32_t entry)
 {
     if (has_canaries())
-        hardened_canary_free(self, p, slot, site);
+        hardened_canary_free(p, site, self, slot);
     else
-        free_zeroed(self, p, entry, slot);
+        hardened_zeroed_free(p, slot, self, entry);
 }
 
 static inline void *mark_at(void *p, size_t slot, size_t size, uint32_t site)
