@@ -312,11 +312,7 @@ static NOINLINE void free_hardened(void *p, const void *site)
     uint32_t entry = likely(page < self->hardened_pages) ? load_relaxed(&self->entries[page]) : 0;
     unsigned cls = entry_class(entry);
     size_t slot = size_class_size(cls);
-    if (unlikely(cls == 0))
-        free_hardened_slowly(p, site);
-    else if (has_canaries() && is_on_one_page(p, slot))
-        hardened_canary_free(p, site, self, slot);
-    else if (unlikely(!is_slot_of(cls, p, page)))
+    if (unlikely(cls == 0) || ((!has_canaries() || !is_on_one_page(p, slot)) && !is_slot_of(cls, p, page)))
         free_hardened_slowly(p, site);
     else if (has_canaries())
         hardened_canary_free(p, site, self, slot);
