@@ -69,12 +69,14 @@ static bool spend_credit(size_t n_block)
     return false;
 }
 
+bool huge_blocks_are_filled(void) { return load_relaxed(&filled_blocks) >= FILLED_TRUSTED; }
+
 bool huge_pays(size_t n, uint64_t used_pages, bool dense)
 {
     if (load_relaxed(&mode) != AUTO)
         return load_relaxed(&mode) == ALWAYS;
     if (n >= HUGE_PAGES)
-        return load_relaxed(&filled_blocks) >= FILLED_TRUSTED || spend_credit(n);
+        return huge_blocks_are_filled() || spend_credit(n);
     return dense && used_pages >= USED_LEAST;
 }
 

@@ -45,5 +45,7 @@ void huge_note_small(struct huge_history *self, page_id first);
 static inline bool huge_may_learn(size_t n) { return n >= HUGE_PAGES; }
 // Such a block ends: was it filled?
 void huge_learn(bool filled);
+// Whether the last ones were.
+bool huge_blocks_are_filled(void);
 
 #endif

@@ -376,25 +376,35 @@ static void give_run(struct page_run run)
 // Guards come down first.
 static void send_home(struct page_run run)
 {
-    size_t n = run.n & ~RECENT_GUARDED;
-    if (n != run.n)
+    size_t n = run.n & ~RECENT_FLAGS;
+    if ((run.n & RECENT_GUARDED) != 0)
         guard_lift_ends(&run.first, &n);
+    else if ((run.n & RECENT_TAILED) != 0)
+        guard_lift_tail(run.first, &n);
     give_run((struct page_run){run.first, n});
 }
 
 // True if there were any: their pages are where other requests can have them.
-static bool give_recent(void)
+static bool give_recent_of(size_t least)
 {
     size_t from = 0;
-    struct page_run run = recent_next(&from);
+    struct page_run run = recent_next_of(&from, least);
     bool any = run.n != 0;
-    for (; run.n != 0; run = recent_next(&from))
+    for (; run.n != 0; run = recent_next_of(&from, least))
         send_home(run);
     return any;
 }
 
+static bool give_recent(void) { return give_recent_of(0); }
+
 // The same to spare the heap from growing. Guarded ones stay: the next request would only raise them again.
 static bool give_unguarded(void) { return !is_hardened() && give_recent(); }
+
+// But not where they are so large, and mostly filled, that their memory is worth more than their guards.
+static bool give_spare(void)
+{
+    return is_hardened() ? huge_blocks_are_filled() && give_recent_of(HUGE_PAGES) : give_recent();
+}
 
 // --- Blocks larger than a zone: whole zones, and the head of one more whose rest serves smaller blocks.
 
@@ -454,7 +464,7 @@ static page_id take_once(size_t n, size_t align, size_t *fresh)
         page = take_from_new_zone(n, align, fresh);
     if (page.n == NO_PAGE.n)
         page = take_from_any(n, align, fresh, TAKE_WAITING);
-    if (page.n == NO_PAGE.n && give_unguarded()) // before the heap grows
+    if (page.n == NO_PAGE.n && give_spare()) // before the heap grows
         page = take_from_any(n, align, fresh, TAKE_WAITING);
     if (page.n == NO_PAGE.n)
         page = take_from_new_zone(n, align, fresh);
@@ -697,6 +707,11 @@ void page_heap_give_recent(page_id first, size_t n)
 void page_heap_give_guarded(page_id first, size_t n)
 {
     give_recent_to(&recent_sets[recent_index(n - 2)], first, n | RECENT_GUARDED);
+}
+
+void page_heap_give_tailed(page_id first, size_t n)
+{
+    give_recent_to(&recent_sets[recent_index(n - 1)], first, n | RECENT_TAILED);
 }
 
 static bool grow_once(page_id first, size_t n, size_t n_wanted, bool *clean)

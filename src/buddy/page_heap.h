@@ -38,6 +38,12 @@ static inline struct page_run page_heap_take_guarded(size_t n)
     return (struct page_run){run.first, run.n & ~RECENT_GUARDED};
 }
 void page_heap_give_guarded(page_id first, size_t n);
+// The same for runs of just n pages of which the last is a guard.
+static inline page_id page_heap_take_tailed(size_t n)
+{
+    return recent_take_word(&recent_sets[recent_index(n - 1)], n | RECENT_TAILED, 0).first;
+}
+void page_heap_give_tailed(page_id first, size_t n);
 // Adds the pages behind a block of n to it, up to n_wanted in all; false if they are in use. *clean as in
 // page_block.
 bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean);

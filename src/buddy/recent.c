@@ -32,10 +32,12 @@ static size_t places(void) { return (recent_row_mask + RECENT_SIZES) * RECENT_BL
 
 static atomic_u64 *place_at(size_t i) { return &recent_sets[i / RECENT_BLOCKS].blocks[i % RECENT_BLOCKS]; }
 
-struct page_run recent_next(size_t *from)
+struct page_run recent_next_of(size_t *from, size_t least)
 {
     for (; *from < places(); ++*from) {
         atomic_u64 *place = place_at(*from);
+        if ((recent_run(load_relaxed(place)).n & ~RECENT_FLAGS) < least)
+            continue;
         uint64_t word = load_relaxed(place) == 0 ? 0 : exchange_acquire(place, 0); // pairs with recent_keep
         if (word != 0)
             return recent_run(word);
@@ -43,10 +45,12 @@ struct page_run recent_next(size_t *from)
     return recent_run(0);
 }
 
+struct page_run recent_next(size_t *from) { return recent_next_of(from, 0); }
+
 uint64_t recent_pages(void)
 {
     uint64_t pages = 0;
     for (size_t i = 0; i < places(); i++)
-        pages += recent_run(load_relaxed(place_at(i))).n & ~RECENT_GUARDED;
+        pages += recent_run(load_relaxed(place_at(i))).n & ~RECENT_FLAGS;
     return pages;
 }

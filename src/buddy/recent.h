@@ -24,6 +24,9 @@ struct recent_set {
 // Set in a run's number of pages: the first page and the last are guards (core/guard.h). Such a run serves
 // only who asks for one.
 #define RECENT_GUARDED (UINT32_C(1) << 31)
+// The same where the last page alone is a guard.
+#define RECENT_TAILED (UINT32_C(1) << 30)
+#define RECENT_FLAGS (RECENT_GUARDED | RECENT_TAILED)
 
 struct page_run {
     page_id first;
@@ -39,6 +42,8 @@ extern uintptr_t recent_row_mask __attribute__((visibility("hidden")));
 void recent_init(unsigned processors);
 // Takes any block out; n == 0 when there is none. *from, 0 at first, is where the search goes on.
 struct page_run recent_next(size_t *from);
+// One of at least that many pages; a smaller one too that has just come.
+struct page_run recent_next_of(size_t *from, size_t least);
 // What lies there, in pages.
 uint64_t recent_pages(void);
 

@@ -79,7 +79,10 @@ static inline void end_slow_path(void)
 }
 
 // A cache comes from a started heap.
-static inline bool ensure_started(void) { return likely(tcache_self != &tcache_none) || heap_start(); }
+static inline bool ensure_started(void)
+{
+    return likely(tcache_self != &tcache_none) || likely(tcache_own != &tcache_none) || heap_start();
+}
 
 // What caches and pools hold may be what is missing: everything goes home, and then once more.
 static void *take_class(unsigned cls, size_t size)
@@ -117,15 +120,16 @@ static NOINLINE void *take_with_canary(size_t align, size_t size, const void *si
     if (cls == 0)
         return take_large(size, align, &clean, site);
     void *p = take_class(cls, size);
-    return likely(p != NULL) ? hardened_slot_mark(p, cls, size, site) : NULL;
+    return likely(p != NULL) ? hardened_slot_mark(p, size_class_size(cls), size, site) : NULL;
 }
 
 // From the thread's cache, if it has one and there is something in it.
 static inline void *pop_with_canary(size_t align, size_t size, const void *site)
 {
     unsigned cls = hardened_slot_class(align, size);
-    void *p = bin_pop_ahead(&tcache_own->bins[cls], size_class_size(cls));
-    return likely(p != NULL) ? hardened_slot_mark(p, cls, size, site) : take_with_canary(align, size, site);
+    size_t slot = size_class_size(cls);
+    void *p = bin_pop_ahead(&tcache_own->bins[cls], slot);
+    return likely(p != NULL) ? hardened_slot_mark(p, slot, size, site) : take_with_canary(align, size, site);
 }
 
 // What is too large for a slot with a canary is a large block.
@@ -144,6 +148,15 @@ static NOINLINE void *take_uncached(size_t align, size_t size, const void *site)
     if (!ensure_started() || unlikely(!has_canaries()))
         return take_class(size_class_aligned(size, align), size);
     return has_lone_blocks() ? take_alone(align, size, site) : pop_with_canary(align, size, site);
+}
+
+// The same without a look at whether the heap has started: without it the bins are empty.
+static NOINLINE void *take_quickly(size_t size, const void *site)
+{
+    unsigned cls = hardened_slot_class(1, size);
+    size_t slot = size_class_size(cls);
+    void *p = has_lone_blocks() ? NULL : bin_pop_ahead(&tcache_own->bins[cls], slot);
+    return likely(p != NULL) ? hardened_slot_mark(p, slot, size, site) : take_uncached(1, size, site);
 }
 
 // Where no site is kept; so there is none to keep in a register meanwhile.
@@ -165,7 +178,7 @@ void *alloc_slow(size_t size, const void *site)
     if (unlikely(size > SIZE_CLASS_MAX))
         return has_canaries() ? take_large_with_site(size, site) : take_large_quickly(size);
     if (unlikely(tcache_self == &tcache_none))
-        return take_uncached(1, size, site);
+        return take_quickly(size, site);
     return take_class(size_class_of(size), size);
 }
 
@@ -266,12 +279,28 @@ static NOINLINE void free_hardened_slowly(void *p, const void *site)
     page_id page = page_of(p);
     uint32_t entry = page_entry(page);
     if (entry_is_small(entry))
-        hardened_slot_free(tcache_own, p, size_class_size(checked_class("free", p, page, NONE_LONE)), site,
+        hardened_slot_free(p, site, tcache_own, size_class_size(checked_class("free", p, page, NONE_LONE)),
                            entry);
     else if (page.n != NO_PAGE.n)
         free_slow(page, p, entry, site);
     else if (p != NULL)
         misused_free(p);
+}
+
+// Whether a slot that starts there would lie on one page, and where a slot may. Its canary tells then whether
+// it is one, which is quicker than to look for the span's start.
+static inline bool is_on_one_page(const void *p, size_t slot)
+{
+    uintptr_t offset = (uintptr_t)p % PAGE_SIZE;
+    return offset + slot <= PAGE_SIZE && offset % 16 == 0;
+}
+
+static inline bool is_slot_of(unsigned cls, const void *p, uintptr_t page)
+{
+    page_id first = {(uint32_t)page};
+    if (size_class_table[cls].pages != 1)
+        first = span_first_page(first);
+    return span_slot_of(cls, p, (uintptr_t)page_address(first)) != SIZE_MAX;
 }
 
 // Without background_ensure: every free of a hardened heap comes by, those too that the C library makes while
@@ -282,14 +311,13 @@ static NOINLINE void free_hardened(void *p, const void *site)
     uintptr_t page = ((uintptr_t)p - self->base) >> PAGE_SHIFT;
     uint32_t entry = likely(page < self->hardened_pages) ? load_relaxed(&self->entries[page]) : 0;
     unsigned cls = entry_class(entry);
-    if (likely(cls != 0)) {
-        page_id first = span_first_page((page_id){(uint32_t)page});
-        if (likely(span_slot_of(cls, p, (uintptr_t)page_address(first)) != SIZE_MAX)) {
-            hardened_slot_free(self, p, size_class_size(cls), site, entry);
-            return;
-        }
-    }
-    free_hardened_slowly(p, site);
+    size_t slot = size_class_size(cls);
+    if (unlikely(cls == 0) || ((!has_canaries() || !is_on_one_page(p, slot)) && !is_slot_of(cls, p, page)))
+        free_hardened_slowly(p, site);
+    else if (has_canaries())
+        hardened_canary_free(p, site, self, slot);
+    else
+        hardened_zeroed_free(p, slot, self, entry);
 }
 
 void alloc_free_slow(void *p)
@@ -300,10 +328,12 @@ void alloc_free_slow(void *p)
 
 void alloc_free_elsewhere(void *p, const void *site)
 {
-    uintptr_t n = ((uintptr_t)p - sealed.map.base) >> PAGE_SHIFT;
-    if (unlikely(is_hardened()))
+    if (unlikely(is_hardened())) {
         free_hardened(p, site);
-    else if (likely(n < sealed.map.pages))
+        return;
+    }
+    uintptr_t n = ((uintptr_t)p - sealed.map.base) >> PAGE_SHIFT;
+    if (likely(n < sealed.map.pages))
         free_slow((page_id){(uint32_t)n}, p, page_entry_known((page_id){(uint32_t)n}), NULL);
     else if (p != NULL)
         misused_free(p);

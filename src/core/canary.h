@@ -8,6 +8,7 @@
 #include "core/bits.h"
 #include "core/harden.h"
 #include "core/site.h"
+#include "core/slot.h"
 #include <string.h>
 
 #define CANARY_BYTES sizeof(uint64_t)
@@ -44,9 +45,14 @@ static inline uint64_t canary_hash(const void *p)
 }
 
 // `said` is what stands above the check.
+static inline uint32_t canary_check(uint64_t hash, uint64_t said)
+{
+    return (uint32_t)((hash ^ said * UINT64_C(0x9e3779b97f4a7c15)) >> CANARY_SHIFT) | 1;
+}
+
 static inline uint64_t canary_word(uint64_t hash, uint64_t said)
 {
-    return said << CANARY_SHIFT | (hash ^ said * UINT64_C(0x9e3779b97f4a7c15)) >> CANARY_SHIFT | 1;
+    return said << CANARY_SHIFT | canary_check(hash, said);
 }
 
 static inline uint64_t canary_word_live(uint64_t hash, uint64_t site, uint64_t size)
@@ -57,7 +63,7 @@ static inline uint64_t canary_word_live(uint64_t hash, uint64_t site, uint64_t s
 // Whether the word is one of a live slot; of a freed one if `hash` is the complement of the address's.
 static inline bool canary_is_whole(uint64_t word, uint64_t hash)
 {
-    return word == canary_word(hash, word >> CANARY_SHIFT);
+    return (uint32_t)word == canary_check(hash, word >> CANARY_SHIFT);
 }
 
 static inline size_t canary_size(uint64_t word) { return (size_t)(word >> CANARY_SHIFT & SITE_MASK); }
@@ -81,15 +87,15 @@ static inline void canary_pad(void *p, size_t at)
 }
 
 // The word before the canary, as far as it is no part of the block, and the two behind the block, which may
-// overlap with it.
+// overlap with it; where one would reach into the canary, it is that word. Sizes come in no order, so there
+// is nothing to predict a branch by.
 static inline bool canary_pad_stands(const void *p, size_t slot, size_t size)
 {
-    size_t last = slot - 2 * CANARY_BYTES;
-    uint64_t off = canary_load(p, last) ^ CANARY_PAD_WORD;
-    if (size > last)
-        return off >> 8 >> 8 * (size - last - 1) == 0;
-    return (off | (canary_load(p, size) ^ CANARY_PAD_WORD) |
-            (canary_load(p, min_size(size + 8, last)) ^ CANARY_PAD_WORD)) == 0;
+    size_t last = slot - 2 * CANARY_BYTES, in_block = size > last ? size - last : 0;
+    uint64_t off = (canary_load(p, last) ^ CANARY_PAD_WORD) |
+                   (canary_load(p, min_size(size, last)) ^ CANARY_PAD_WORD) |
+                   (canary_load(p, min_size(size + 8, last)) ^ CANARY_PAD_WORD);
+    return off >> 4 * in_block >> 4 * in_block == 0;
 }
 
 // What the block holds is lost in part, and need not be kept: so the pad needs no exact start.
@@ -97,10 +103,8 @@ static inline void canary_set_live(void *p, size_t slot, size_t size, uint64_t h
 {
     size_t last = slot - 2 * CANARY_BYTES;
     canary_pad(p, last);
-    if (size < last) {
-        canary_pad(p, size);
-        canary_pad(p, min_size(size + 8, last));
-    }
+    canary_pad(p, min_size(size, last));
+    canary_pad(p, min_size(size + 8, last));
     store_relaxed(canary_place(p, slot), canary_word_live(hash, site, size));
 }
 
@@ -113,39 +117,62 @@ static inline bool canary_is_live(const void *p, size_t slot, uint64_t hash, siz
            likely(canary_pad_stands(p, slot, *size));
 }
 
-typedef uint64_t canary_chunk __attribute__((vector_size(16), may_alias));
-
-#define CANARY_SHORT ((size_t)128)
 // Of a freed slot so much is cleared and looked at from its start on, and the sixteen bytes at its end: all
 // of most slots. To read the whole of large ones would cost more than what the program does with them.
 #define CANARY_WATCHED ((size_t)1024)
 
-// Slots are whole chunks at multiples of a chunk; those from the front and those from the back may meet.
+static inline slot_chunk canary_bits_of_eight(const slot_chunk *at)
+{
+    return ((at[0] | at[1]) | (at[2] | at[3])) | ((at[4] | at[5]) | (at[6] | at[7]));
+}
+
+// The C library's memset has the widest stores that the processor knows. What compilers put in its place
+// where they know bounds of the size, instructions for strings, takes long to begin.
+static inline void canary_clear_long(void *p, size_t size)
+{
+    __asm__("" : "+r"(size));
+    memset(p, 0, size);
+}
+
+// All bits of n chunks together.
+static inline slot_chunk canary_bits(const slot_chunk *front, size_t n)
+{
+    const slot_chunk *back = front + n;
+    slot_chunk any = {0};
+    if (n > 8) {
+        for (; back - front > 8; front += 8)
+            any |= canary_bits_of_eight(front);
+        return any | canary_bits_of_eight(back - 8);
+    }
+    if (n > 0)
+        any = front[0] | back[-1];
+    if (n > 2)
+        any |= front[1] | back[-2];
+    if (n > 4)
+        any |= (front[2] | front[3]) | (back[-3] | back[-4]);
+    return any;
+}
+
+// Slots are whole chunks at multiples of a chunk.
 static inline void canary_set_freed(void *p, size_t slot, uint64_t hash, uint32_t site)
 {
     uint64_t allocated = load_relaxed(canary_place(p, slot)) >> CANARY_ALLOCATED_SHIFT;
-    canary_chunk *front = p, *back = front + slot / sizeof *front, zero = {0};
-    if (slot > CANARY_SHORT)
-        memset(p, 0, min_size(slot, CANARY_WATCHED));
-    front[0] = back[-1] = zero;
-    if (slot > 2 * sizeof zero)
-        front[1] = back[-2] = zero;
-    if (slot > 4 * sizeof zero)
-        front[2] = front[3] = back[-3] = back[-4] = zero;
-    store_relaxed(canary_place(p, slot), canary_word(~hash, allocated << SITE_BITS | site));
+    uint64_t word = canary_word(~hash, allocated << SITE_BITS | site);
+    if (slot <= SLOT_SHORT)
+        slot_clear_short(p, slot);
+    else
+        canary_clear_long(p, min_size(slot, CANARY_WATCHED));
+    if (slot > CANARY_WATCHED)
+        memset((char *)p + slot - sizeof(slot_chunk), 0, CANARY_BYTES);
+    store_relaxed(canary_place(p, slot), word);
 }
 
 // True when what is watched of the slot holds zeros before its word.
 static inline bool canary_is_clear(const void *p, size_t slot)
 {
-    const canary_chunk *chunks = p, *last = chunks + slot / sizeof *chunks - 1;
-    const canary_chunk *end = chunks + min_size(slot / sizeof *chunks - 1, CANARY_WATCHED / sizeof *chunks);
-    canary_chunk any = {canary_load(last, 0)};
-    for (; end - chunks >= 4; chunks += 4)
-        any |= (chunks[0] | chunks[1]) | (chunks[2] | chunks[3]);
-    for (; chunks < end; chunks++)
-        any |= *chunks;
-    return (any[0] | any[1]) == 0;
+    size_t before = slot - sizeof(slot_chunk);
+    slot_chunk any = canary_bits(p, min_size(before, CANARY_WATCHED) / sizeof(slot_chunk));
+    return (any[0] | any[1] | canary_load(p, before)) == 0;
 }
 
 // True when the slot is free, and nothing was written to it since.

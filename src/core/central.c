@@ -9,6 +9,7 @@
 #include "core/harden.h"
 #include "core/limit.h"
 #include "core/misuse.h"
+#include "core/os.h"
 #include "core/page_map.h"
 #include <limits.h>
 #include <string.h>
@@ -38,6 +39,8 @@
 // Wholly free spans are swept out of the buckets when there are this many, and an eighth of all that are
 // listed.
 #define SWEEP_LEAST 4
+// Slots are looked at before they are handed out, and a first read would cost a fault of its own.
+#define POPULATED_PAGES 2
 #define DRAINING_PARTS 4 // a span drains when one slot in so many is free
 
 // A pool is divided by the home of what lies in it: threads look into their own shard first. So the slots of
@@ -278,9 +281,10 @@ static void retire(struct central *self, struct span *span)
     }
     fetch_add_relaxed(&self->spans_retired, 1);
     page_map_set(span->first, load_relaxed(&span->pages), 0);
-    // A guard that the kernel does not take down stays, out of use.
-    size_t guards = load_relaxed(&span->guarded) && guard_lift(guard_of(span), 1) ? 1 : 0;
-    page_heap_give(span->first, load_relaxed(&span->pages) + guards);
+    if (load_relaxed(&span->guarded))
+        page_heap_give_tailed(span->first, load_relaxed(&span->pages) + 1);
+    else
+        page_heap_give(span->first, load_relaxed(&span->pages));
 }
 
 void central_release(struct span *span)
@@ -324,15 +328,30 @@ static struct span *hold_listed(struct central *self, struct shard *shard)
     return NULL;
 }
 
+// One that was retired and has its guard still. The slots of the same class are free, as they were then.
+static struct span *make_span_again(page_id first, unsigned cls, uint32_t home)
+{
+    if (span_at(first)->cls != cls)
+        memset(page_address(first), 0, size_class_table[cls].pages * PAGE_SIZE);
+    struct span *span = span_make_small(first, cls, home);
+    store_relaxed(&span->guarded, true);
+    return span;
+}
+
 // Where canaries are wanted slots must be zero, and a guard stands behind the last one, if there can be one.
 static struct span *make_guarded_span(unsigned cls, uint32_t home)
 {
     size_t pages = size_class_table[cls].pages, guards = guard_is_possible() ? 1 : 0;
+    page_id retired = page_heap_take_tailed(pages + 1);
+    if (retired.n != NO_PAGE.n)
+        return make_span_again(retired, cls, home);
     struct page_block block = page_heap_take(pages + guards, PAGE_SIZE);
     if (block.first.n == NO_PAGE.n)
         return NULL;
     if (!block.clean)
         memset(page_address(block.first), 0, pages * PAGE_SIZE);
+    else if (pages <= POPULATED_PAGES)
+        os_populate(page_address(block.first), pages * PAGE_SIZE);
     struct span *span = span_make_small(block.first, cls, home);
     bool guarded = guards != 0 && guard_raise(guard_of(span), 1);
     store_relaxed(&span->guarded, guarded);

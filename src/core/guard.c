@@ -64,10 +64,11 @@ bool guard_raise_ends(page_id first, size_t n)
     return guard_raise(last_of(first, n), 1) || !lower(first, 1);
 }
 
+void guard_lift_tail(page_id first, size_t *n) { *n -= guard_lift(last_of(first, *n), 1) ? 0 : 1; }
+
 void guard_lift_ends(page_id *first, size_t *n)
 {
-    bool last = guard_lift(last_of(*first, *n), 1);
-    *n -= last ? 0 : 1;
+    guard_lift_tail(*first, n);
     if (guard_lift(*first, 1))
         return;
     first->n++;

@@ -31,6 +31,8 @@ bool guard_close(void *part, size_t size);
 bool guard_raise_ends(page_id first, size_t n);
 // Lifts them; the run is shorter by what stays.
 void guard_lift_ends(page_id *first, size_t *n);
+// The same for the last page alone.
+void guard_lift_tail(page_id first, size_t *n);
 // Pages that stay so.
 size_t guard_stuck_pages(void);
 // Guards that stand.

@@ -4,6 +4,7 @@
 #include "buddy/page_heap.h"
 #include "core/bits.h"
 #include "core/guard.h"
+#include "core/large.h"
 #include "core/misuse.h"
 #include "core/page_map.h"
 #include "core/span.h"
@@ -41,22 +42,31 @@ void hardened_note_freed(page_id first, const void *site)
         store_relaxed(&span->sites, load_relaxed(&span->sites) | site_number(site));
 }
 
-static void *make_block(page_id first, size_t pages, bool guarded, const void *site)
+// What the block holds, and how much of it was asked for: in pages.
+struct extent {
+    size_t pages, asked;
+};
+
+static void *make_block(page_id first, struct extent extent, bool fresh, bool guarded, const void *site)
 {
-    struct span *span = span_make_large(first, pages, false);
+    struct span *span = span_make_large(first, extent.pages, fresh);
     store_relaxed(&span->guarded, guarded);
+    store_relaxed(&span->asked, (uint32_t)extent.asked);
+    if (fresh)
+        large_watch(first, extent.asked);
     hardened_note_allocated(first, site);
     page_map_set(first, 1, PAGE_HARDENED);
     return page_address(first);
 }
 
-static void *take_guarded(size_t pages, size_t align_pages, bool *clean, const void *site)
+static void *take_guarded(struct extent extent, size_t align_pages, bool *clean, const void *site)
 {
+    size_t pages = extent.pages;
     struct page_run run = {NO_PAGE, 0};
     if (align_pages == 1)
         run = page_heap_take_guarded(pages + 2);
     if (run.n != 0)
-        return make_block(behind(run.first, 1), run.n - 2, true, site);
+        return make_block(behind(run.first, 1), extent, false, true, site);
     run = take_run(pages + 2, align_pages, clean);
     if (run.n == 0)
         return NULL;
@@ -65,7 +75,7 @@ static void *take_guarded(size_t pages, size_t align_pages, bool *clean, const v
         page_heap_give(run.first, 1);
         page_heap_give(behind(run.first, run.n - 1), 1);
     }
-    return make_block(behind(run.first, 1), pages, guarded, site);
+    return make_block(behind(run.first, 1), extent, *clean, guarded, site);
 }
 
 // Where there are no guards, sizes need not be few.
@@ -77,19 +87,20 @@ static size_t pages_of_block(size_t size)
 
 void *hardened_large_alloc(size_t size, size_t align, bool *clean, const void *site)
 {
-    size_t pages = pages_of_block(size);
+    struct extent extent = {pages_of_block(size), pages_for(size)};
     *clean = false;
     if (guard_is_possible())
-        return take_guarded(pages, max_size(1, align >> PAGE_SHIFT), clean, site);
-    struct page_block block = page_heap_take(pages, max_size(align, PAGE_SIZE));
+        return take_guarded(extent, max_size(1, align >> PAGE_SHIFT), clean, site);
+    struct page_block block = page_heap_take(extent.pages, max_size(align, PAGE_SIZE));
     *clean = block.clean;
-    return block.first.n == NO_PAGE.n ? NULL : make_block(block.first, pages, false, site);
+    return block.first.n == NO_PAGE.n ? NULL : make_block(block.first, extent, *clean, false, site);
 }
 
 void hardened_large_free(page_id first, const void *site)
 {
     struct span *span = span_at(first);
     hardened_note_freed(first, site);
+    large_learn(first, load_relaxed(&span->asked));
     size_t pages = load_relaxed(&span->pages);
     page_map_set(first, 1, 0);
     memset(page_address(first), 0, min_size(HARDENED_ZEROED, pages * PAGE_SIZE));
@@ -115,23 +126,6 @@ struct sites hardened_large_sites(page_id first)
 
 // --- Slots.
 
-typedef uint64_t sixteen __attribute__((vector_size(16), may_alias));
-
-#define SHORT ((size_t)128) // up to here stores in a row are quicker than a call
-
-// Slots are whole sixteens of bytes at multiples of sixteen; those from the front and those from the back may
-// meet.
-static inline void zero_short(void *p, size_t size)
-{
-    sixteen *front = p, *back = front + size / sizeof *front;
-    front[0] = back[-1] = (sixteen){0};
-    if (size <= 32)
-        return;
-    front[1] = back[-2] = (sixteen){0};
-    if (size > 64)
-        front[2] = front[3] = back[-3] = back[-4] = (sixteen){0};
-}
-
 static NOINLINE void free_slowly(void *p, uint32_t entry)
 {
     struct span *span = span_of_page(page_of(p));
@@ -155,36 +149,41 @@ static inline void push(struct tcache *self, void *p, uint32_t entry)
 
 static inline void zero_half(void *p)
 {
-    sixteen *chunks = p;
-    _Static_assert(HARDENED_SLOT_ZEROED == 2 * SHORT && SHORT == 8 * sizeof *chunks,
+    slot_chunk *chunks = p;
+    _Static_assert(HARDENED_SLOT_ZEROED == 2 * SLOT_SHORT && SLOT_SHORT == 8 * sizeof *chunks,
                    "two halves may overlap");
-    chunks[0] = chunks[1] = chunks[2] = chunks[3] = (sixteen){0};
-    chunks[4] = chunks[5] = chunks[6] = chunks[7] = (sixteen){0};
+    chunks[0] = chunks[1] = chunks[2] = chunks[3] = (slot_chunk){0};
+    chunks[4] = chunks[5] = chunks[6] = chunks[7] = (slot_chunk){0};
 }
 
 // No call, and no instruction for strings, which takes longer to begin than all of this.
-static NOINLINE void free_long(struct tcache *self, void *p, uint32_t entry, size_t slot)
+static NOINLINE void free_long(void *p, size_t slot, struct tcache *self, uint32_t entry)
 {
     zero_half(p);
     zero_half((char *)p + min_size(slot, HARDENED_SLOT_ZEROED) - HARDENED_SLOT_ZEROED / 2);
     push(self, p, entry);
 }
 
-static inline void free_zeroed(struct tcache *self, void *p, uint32_t entry, size_t slot)
+void hardened_zeroed_free(void *p, size_t slot, struct tcache *self, uint32_t entry)
 {
-    if (unlikely(slot > SHORT)) {
-        free_long(self, p, entry, slot);
+    if (unlikely(slot > SLOT_SHORT)) {
+        free_long(p, slot, self, entry);
         return;
     }
-    zero_short(p, slot);
+    slot_clear_short(p, slot);
     push(self, p, entry);
 }
 
 // --- Slots with canaries:  fresh or freed -> live -> freed, quarantine -> the caches.
 
+// p is no slot's start, or no live one's, or its block was run over.
 static _Noreturn NOINLINE void reject(const void *p, size_t slot)
 {
     size_t size;
+    page_id page = page_of(p);
+    unsigned cls = entry_class(page_entry(page));
+    if (span_slot_of(cls, p, (uintptr_t)page_address(span_first_page(page))) == SIZE_MAX)
+        span_reject("free", p, page, cls);
     if (canary_look(p, slot, &size) == CANARY_BROKEN)
         misuse_overrun(p, slot, canary_sites(p, slot));
     misuse_double_free(p, canary_sites(p, slot));
@@ -192,50 +191,56 @@ static _Noreturn NOINLINE void reject(const void *p, size_t slot)
 
 static NOINLINE void retire_slowly(void *p) { tcache_overflow(p, page_entry(page_of(p))); }
 
-// What leaves the quarantine goes to the cache.
-static inline void retire(struct tcache *self, void *p, size_t slot)
+// What leaves the quarantine goes to the cache. It is no double free: that was found before.
+static inline void retire(struct tcache *self, struct quarantine *quarantine, void *p, size_t slot)
 {
-    struct quarantine *quarantine = load_relaxed(&self->quarantine);
-    void *left = unlikely(quarantine == NULL) ? p : quarantine_exchange(quarantine, p, slot);
-    if (left != NULL && !push_quickly(self, left, page_entry_known(page_of(left))))
+    void *left = quarantine_exchange(quarantine, p, slot);
+    if (left == NULL)
+        return;
+    uint32_t entry = load_relaxed(&self->entries[((uintptr_t)left - self->base) >> PAGE_SHIFT]);
+    uint32_t field = entry - self->tag;
+    if (!bin_put(likely(field <= PAGE_CLASS_MASK) ? bin_at(self, field) : bin_away(self, entry), left))
         retire_slowly(left);
 }
 
-static inline void free_at(struct tcache *self, void *p, size_t slot, uint32_t site)
+static inline void free_at(void *p, uint32_t site, struct tcache *self, size_t slot)
 {
     uint64_t hash = canary_hash(p);
     size_t size;
     if (unlikely(!canary_is_live(p, slot, hash, &size)))
         reject(p, slot);
     canary_set_freed(p, slot, hash, site);
-    retire(self, p, slot);
+    struct quarantine *quarantine = load_relaxed(&self->quarantine);
+    if (likely(quarantine != NULL))
+        retire(self, quarantine, p, slot);
+    else
+        retire_slowly(p);
 }
 
-static NOINLINE void free_at_displaced(struct tcache *self, void *p, size_t slot, const void *site)
+static NOINLINE void free_at_displaced(void *p, const void *site, struct tcache *self, size_t slot)
 {
-    free_at(self, p, slot, site_number(site));
+    free_at(p, site_number(site), self, slot);
 }
 
 // The rare half is a function of its own, so that this one saves no registers.
-static NOINLINE void free_with_canary(struct tcache *self, void *p, size_t slot, const void *site)
+void hardened_canary_free(void *p, const void *site, struct tcache *self, size_t slot)
 {
     if (site_is_at_first_place(site))
-        free_at(self, p, slot, site_first_place((uintptr_t)site));
+        free_at(p, site_first_place((uintptr_t)site), self, slot);
     else
-        free_at_displaced(self, p, slot, site);
+        free_at_displaced(p, site, self, slot);
 }
 
-void hardened_slot_free(struct tcache *self, void *p, size_t slot, const void *site, uint32_t entry)
+void hardened_slot_free(void *p, const void *site, struct tcache *self, size_t slot, uint32_t entry)
 {
     if (has_canaries())
-        free_with_canary(self, p, slot, site);
+        hardened_canary_free(p, site, self, slot);
     else
-        free_zeroed(self, p, entry, slot);
+        hardened_zeroed_free(p, slot, self, entry);
 }
 
-static inline void *mark_at(void *p, unsigned cls, size_t size, uint32_t site)
+static inline void *mark_at(void *p, size_t slot, size_t size, uint32_t site)
 {
-    size_t slot = size_class_size(cls);
     uint64_t hash = canary_hash(p);
     if (unlikely(!canary_is_free(p, slot, hash)))
         misuse_written_after_free(p, slot, canary_sites(p, slot));
@@ -243,15 +248,15 @@ static inline void *mark_at(void *p, unsigned cls, size_t size, uint32_t site)
     return p;
 }
 
-static NOINLINE void *mark_at_displaced(void *p, unsigned cls, size_t size, const void *site)
+static NOINLINE void *mark_at_displaced(void *p, size_t slot, size_t size, const void *site)
 {
-    return mark_at(p, cls, size, site_number(site));
+    return mark_at(p, slot, size, site_number(site));
 }
 
-void *hardened_slot_mark(void *p, unsigned cls, size_t size, const void *site)
+void *hardened_slot_mark(void *p, size_t slot, size_t size, const void *site)
 {
-    return site_is_at_first_place(site) ? mark_at(p, cls, size, site_first_place((uintptr_t)site))
-                                        : mark_at_displaced(p, cls, size, site);
+    return site_is_at_first_place(site) ? mark_at(p, slot, size, site_first_place((uintptr_t)site))
+                                        : mark_at_displaced(p, slot, size, site);
 }
 
 size_t hardened_slot_size(const void *p, unsigned cls)

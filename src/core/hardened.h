@@ -32,7 +32,10 @@ bool hardened_large_resize(page_id first, size_t size);
 
 // A slot of `slot` bytes is freed; `self` is tcache_own, `entry` the page's. Ends the process if no block is
 // in it, as far as can be seen.
-void hardened_slot_free(struct tcache *self, void *p, size_t slot, const void *site, uint32_t entry);
+void hardened_slot_free(void *p, const void *site, struct tcache *self, size_t slot, uint32_t entry);
+
+// The same where there are no canaries.
+void hardened_zeroed_free(void *p, size_t slot, struct tcache *self, uint32_t entry);
 
 // --- With canaries.
 
@@ -45,8 +48,11 @@ static inline unsigned hardened_slot_class(size_t align, size_t size)
                                : size_class_aligned(size + CANARY_BYTES, align);
 }
 
-// A slot of the class is handed out: nothing may have been written to it since it was freed.
-void *hardened_slot_mark(void *p, unsigned cls, size_t size, const void *site);
+// A slot of `slot` bytes is handed out: nothing may have been written to it since it was freed.
+void *hardened_slot_mark(void *p, size_t slot, size_t size, const void *site);
+// p would be the start of a slot of that size, which is memory that can be read. Ends the process if p is no
+// live block.
+void hardened_canary_free(void *p, const void *site, struct tcache *self, size_t slot);
 // How many bytes the block was made for. Ends the process if p is no live block, or was run over.
 size_t hardened_slot_size(const void *p, unsigned cls);
 // Changes that size where the block stands, in a slot that can hold it.

@@ -51,6 +51,19 @@ static NOINLINE void learn(struct span *span, page_id first, size_t pages)
     huge_learn(is_filled((struct page_run){first, pages}));
 }
 
+void large_watch(page_id first, size_t pages)
+{
+    if (huge_may_learn(pages))
+        watch(first, pages);
+}
+
+void large_learn(page_id first, size_t pages)
+{
+    struct span *span = span_at(first);
+    if (span->fresh)
+        learn(span, first, pages);
+}
+
 // The descriptor is as large_free left it: the block's own, with as many pages.
 void *large_alloc_recent(size_t size)
 {

@@ -14,6 +14,10 @@ void *large_alloc(size_t size, size_t align, bool *clean);
 void *large_alloc_recent(size_t size);
 void large_free(page_id first);
 size_t large_size(page_id first);
+// What the two above do about huge pages, for other large blocks: one begins whose memory is fresh, and of
+// which the program asked for so many pages; it ends.
+void large_watch(page_id first, size_t pages);
+void large_learn(page_id first, size_t pages);
 // Changes the block's size where it stands; false if it has to move.
 bool large_resize(page_id first, size_t size);
 

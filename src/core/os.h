@@ -27,6 +27,9 @@ void os_release(void *address, size_t size);
 void *os_map(size_t size);
 // Gives the memory of a committed range back; it reads as zeros afterwards. False if the kernel kept it.
 bool os_purge(void *address, size_t size);
+// Brings memory behind a range of whole pages of the kernel's that is about to be written to, in one call
+// instead of a fault for each. A kernel that cannot ignores it.
+void os_populate(void *address, size_t size);
 // Whether a range is to have huge pages from its next faults on. A kernel without them ignores it.
 void os_advise_huge(void *address, size_t size, bool huge);
 // How many of the kernel's pages of a range hold memory; the range starts at one.

@@ -128,6 +128,17 @@ bool os_purge(void *address, size_t size)
     return result == 0;
 }
 
+#ifndef MADV_POPULATE_WRITE // Linux 5.14
+#define MADV_POPULATE_WRITE 23
+#endif
+
+void os_populate(void *address, size_t size)
+{
+    int saved = errno;
+    madvise(address, size, MADV_POPULATE_WRITE);
+    errno = saved;
+}
+
 void os_advise_huge(void *address, size_t size, bool huge)
 {
     int saved = errno;

@@ -86,7 +86,9 @@ struct span {
         guarded;     // relaxed: guards stand before and behind a hardened large block, or behind a small span
     uint32_t rested; // bytes that went back to the kernel out of free slots, while none was taken; the
                      // holder's
-    atomic_u32 asked, offset; // relaxed: of a lone block, its size and where on its page it begins (lone.h)
+    // Relaxed: of a lone block, its size and where on its page it begins (lone.h); of a hardened large one,
+    // the pages that were asked for.
+    atomic_u32 asked, offset;
     atomic_u32 sites; // relaxed: of a hardened large block or a lone one, allocated << 16 | freed (site.h)
     uint8_t unused[12];
     atomic_u64 bits[16]; // slot i is free <=> bit i % 64 of word i / 64 is set

@@ -124,14 +124,25 @@ static inline struct bin *bin_away(struct tcache *self, uint32_t entry)
     return bin_at(self, (entry & PAGE_CLASS_MASK) + AWAY_FIELD);
 }
 
-// False when the bin is full, or when p is what was pushed last: the slow path finds out.
+// False when the bin is full.
+static inline bool bin_put(struct bin *bin, void *p)
+{
+    void **top = load_own(&bin->top);
+    if (unlikely(top == load_own(&bin->full)))
+        return false;
+    top[1] = p;
+    store_release(&bin->top, top + 1); // in this order for the child of a fork, which may see it half-done
+    return true;
+}
+
+// False also when p is what was pushed last: the slow path finds out.
 static inline bool bin_push(struct bin *bin, void *p)
 {
     void **top = load_own(&bin->top);
     if (unlikely(top == load_own(&bin->full)) || unlikely(*top == p))
         return false;
     top[1] = p;
-    store_release(&bin->top, top + 1); // in this order for the child of a fork, which may see it half-done
+    store_release(&bin->top, top + 1); // as above
     return true;
 }
 

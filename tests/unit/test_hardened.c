@@ -3,7 +3,9 @@
 
 #include "../support/dies.h"
 #include "../support/fill.h"
+#include "buddy/huge.h"
 #include "core/alloc.h"
+#include "core/central.h"
 #include "core/guard.h"
 #include "core/harden.h"
 #include "core/options.h"
@@ -279,6 +281,48 @@ Test(hardened, a_guard_stands_behind_each_span)
                 size_class_table[entry_class(page_entry(page_of(p)))].pages * PAGE_SIZE;
     cr_assert(!guard_is_possible() || faults(end));
     cr_assert_not(faults(end - 1));
+}
+
+// A span of the same class takes the slots as they are, one of another gets zeros.
+Test(hardened, a_span_that_went_home_keeps_its_guard)
+{
+    enum { SLOT = 500, OTHER = 300 };
+    start_at("2");
+    skip_without_guards();
+    char *p = alloc_fast(SLOT);
+    page_id first = span_first_page(page_of(p));
+    memset(p, 255, SLOT);
+    alloc_free_fast(p);
+    size_t guards = guard_count();
+    tcache_press();
+    tcache_flush();
+    central_trim(entry_class(page_entry(first)), true);
+    cr_assert_eq(page_entry(first), 0u, "it went home");
+    cr_assert_eq(guard_count(), guards);
+    char *again = alloc_fast(OTHER);
+    cr_assert_eq(span_first_page(page_of(again)).n, first.n);
+    cr_assert_eq(guard_count(), guards);
+    cr_assert(faults((char *)page_address((page_id){first.n + 1})));
+    alloc_free_fast(again);
+    expect_whole();
+}
+
+Test(hardened, large_blocks_that_were_filled_earn_huge_pages)
+{
+    enum { BLOCKS = 3 };
+    const size_t size = (2 * HUGE_PAGES + HUGE_PAGES / 8) * PAGE_SIZE + 1; // its block is larger
+    char *blocks[BLOCKS];
+    start_at("1");
+    if (os_page_size() != 4096)
+        cr_skip("no huge pages of 2 MiB");
+    huge_learn(false); // no credit
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = alloc_fast(size);
+        memset(blocks[i], 1, size);
+    }
+    for (int i = 0; i < BLOCKS; i++)
+        alloc_free_fast(blocks[i]);
+    cr_assert(huge_blocks_are_filled());
 }
 
 Test(hardened, a_block_with_canary_shrinks_also_without_memory)

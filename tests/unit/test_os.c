@@ -182,6 +182,20 @@ static char *advised(size_t pages)
     return p;
 }
 
+Test(os, populated_memory_is_there_and_zero)
+{
+    enum { PAGES = 8 };
+    char *p = os_map(PAGES * os_page_size());
+    p[os_page_size()] = 1;
+    errno = 0;
+    os_populate(p, PAGES * os_page_size());
+    cr_assert_eq(errno, 0);
+    size_t resident = os_resident_pages(p, PAGES * os_page_size());
+    cr_assert(resident == PAGES || resident == 1, "all of it, or an old kernel");
+    cr_assert_eq(p[os_page_size()], 1);
+    cr_assert_eq(p[0], 0);
+}
+
 Test(os, what_was_forbidden_becomes_one_with_its_neighbours_again)
 {
     size_t page = os_page_size();
