@@ -46,7 +46,7 @@ int main(int argc, char **argv)
     static const struct explore_scenario scenario = {.name = "central",
                                                      .threads = 3,
                                                      .preemptions = 1,
-                                                     .randoms = 20000,
+                                                     .randoms = 80000,
                                                      .prepare = slots_prepare,
                                                      .start = start,
                                                      .thread = thread,
