@@ -233,10 +233,12 @@ static page_id stripe_take_locked(struct stripe *self, size_t n, size_t align, s
 
 // --- Blocks that fit into a zone.
 
-static struct stripe *local_stripe(uint32_t distance)
+static struct stripe *stripe_near(uint32_t cpu, uint32_t distance)
 {
-    return &heap.stripes[(os_cpu() + distance) % heap.stripe_count];
+    return &heap.stripes[(cpu + distance) % heap.stripe_count];
 }
+
+static struct stripe *local_stripe(uint32_t distance) { return stripe_near(os_cpu(), distance); }
 
 static bool stripe_has_room(struct stripe *self, size_t n, size_t align)
 {
@@ -267,25 +269,24 @@ static bool is_worth_a_walk(struct stripe *self) { return load_relaxed(&self->di
 // the heap from growing. Only a few neighbours are asked.
 static page_id take_dirty(size_t n, size_t align, size_t *fresh)
 {
-    page_id page = NO_PAGE;
-    uint32_t end = (uint32_t)min_size(heap.stripe_count, WALK_STRIPES), worth = 1;
-    while (worth < end && !is_worth_a_walk(local_stripe(worth)))
-        worth++;
-    if (worth < end)
-        page = take_from_stripe(local_stripe(0), n, align, fresh, TAKE_DIRTY);
-    for (; worth < end && page.n == NO_PAGE.n; worth++)
-        if (is_worth_a_walk(local_stripe(worth)))
-            page = take_from_stripe(local_stripe(worth), n, align, fresh, TAKE_DIRTY);
+    uint32_t cpu = os_cpu(), end = (uint32_t)min_size(heap.stripe_count, WALK_STRIPES), next = 1;
+    while (next < end && !is_worth_a_walk(stripe_near(cpu, next)))
+        next++;
+    if (next >= end)
+        return NO_PAGE;
+    page_id page = take_from_stripe(stripe_near(cpu, 0), n, align, fresh, TAKE_DIRTY);
+    for (; next < end && page.n == NO_PAGE.n; next++)
+        if (is_worth_a_walk(stripe_near(cpu, next)))
+            page = take_from_stripe(stripe_near(cpu, next), n, align, fresh, TAKE_DIRTY);
     return page;
 }
 
 static page_id take_from_any(size_t n, size_t align, size_t *fresh, enum taking how)
 {
     page_id page = NO_PAGE;
-    struct stripe *first = local_stripe(0);
+    uint32_t cpu = os_cpu();
     for (uint32_t i = 0; i < heap.stripe_count && page.n == NO_PAGE.n; i++)
-        page = take_from_stripe(&heap.stripes[(uint32_t)(first - heap.stripes + i) % heap.stripe_count], n,
-                                align, fresh, how);
+        page = take_from_stripe(stripe_near(cpu, i), n, align, fresh, how);
     return page;
 }
 

@@ -314,10 +314,8 @@ static NOINLINE void free_hardened(void *p, const void *site)
     size_t slot = size_class_size(cls);
     if (unlikely(cls == 0) || ((!has_canaries() || !is_on_one_page(p, slot)) && !is_slot_of(cls, p, page)))
         free_hardened_slowly(p, site);
-    else if (has_canaries())
-        hardened_canary_free(p, site, self, slot);
     else
-        hardened_zeroed_free(p, slot, self, entry);
+        hardened_slot_free(p, site, self, slot, entry);
 }
 
 void alloc_free_slow(void *p)

@@ -811,8 +811,7 @@ void central_contain(uint64_t bytes)
     uint64_t least = limit_charged() / CONTAINED_SHARE;
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT && bytes > 0; cls++) {
         struct visit visit = {.rests = UINT_MAX, .bytes = bytes};
-        if (!is_used(cls) || free_bytes(&centrals[cls], cls) < least ||
-            exchange_relaxed(&centrals[cls].restless, 0) == 0)
+        if (!is_used(cls) || free_bytes(&centrals[cls], cls) < least || !visit_is_due(&centrals[cls], true))
             continue;
         visit_buckets(&centrals[cls], &visit);
         bytes = visit.bytes;

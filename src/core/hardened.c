@@ -231,14 +231,6 @@ void hardened_canary_free(void *p, const void *site, struct tcache *self, size_t
         free_at_displaced(p, site, self, slot);
 }
 
-void hardened_slot_free(void *p, const void *site, struct tcache *self, size_t slot, uint32_t entry)
-{
-    if (has_canaries())
-        hardened_canary_free(p, site, self, slot);
-    else
-        hardened_zeroed_free(p, slot, self, entry);
-}
-
 static inline void *mark_at(void *p, size_t slot, size_t size, uint32_t site)
 {
     uint64_t hash = canary_hash(p);

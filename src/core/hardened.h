@@ -30,11 +30,7 @@ bool hardened_large_resize(page_id first, size_t size);
 // addresses mostly lie in. More of it would be most of the cost of a free. With canaries all of it is.
 #define HARDENED_SLOT_ZEROED ((size_t)256)
 
-// A slot of `slot` bytes is freed; `self` is tcache_own, `entry` the page's. Ends the process if no block is
-// in it, as far as can be seen.
-void hardened_slot_free(void *p, const void *site, struct tcache *self, size_t slot, uint32_t entry);
-
-// The same where there are no canaries.
+// A slot of `slot` bytes is freed where there are no canaries; `self` is tcache_own, `entry` the page's.
 void hardened_zeroed_free(void *p, size_t slot, struct tcache *self, uint32_t entry);
 
 // --- With canaries.
@@ -53,6 +49,16 @@ void *hardened_slot_mark(void *p, size_t slot, size_t size, const void *site);
 // p would be the start of a slot of that size, which is memory that can be read. Ends the process if p is no
 // live block.
 void hardened_canary_free(void *p, const void *site, struct tcache *self, size_t slot);
+
+// At either level: ends the process if no block is in the slot, as far as can be seen.
+static inline void hardened_slot_free(void *p, const void *site, struct tcache *self, size_t slot,
+                                      uint32_t entry)
+{
+    if (has_canaries())
+        hardened_canary_free(p, site, self, slot);
+    else
+        hardened_zeroed_free(p, slot, self, entry);
+}
 // How many bytes the block was made for. Ends the process if p is no live block, or was run over.
 size_t hardened_slot_size(const void *p, unsigned cls);
 // Changes that size where the block stands, in a slot that can hold it.

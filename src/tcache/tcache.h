@@ -124,14 +124,19 @@ static inline struct bin *bin_away(struct tcache *self, uint32_t entry)
     return bin_at(self, (entry & PAGE_CLASS_MASK) + AWAY_FIELD);
 }
 
+static inline void bin_add(struct bin *bin, void **top, void *p)
+{
+    top[1] = p;
+    store_release(&bin->top, top + 1); // in this order for the child of a fork, which may see it half-done
+}
+
 // False when the bin is full.
 static inline bool bin_put(struct bin *bin, void *p)
 {
     void **top = load_own(&bin->top);
     if (unlikely(top == load_own(&bin->full)))
         return false;
-    top[1] = p;
-    store_release(&bin->top, top + 1); // in this order for the child of a fork, which may see it half-done
+    bin_add(bin, top, p);
     return true;
 }
 
@@ -141,8 +146,7 @@ static inline bool bin_push(struct bin *bin, void *p)
     void **top = load_own(&bin->top);
     if (unlikely(top == load_own(&bin->full)) || unlikely(*top == p))
         return false;
-    top[1] = p;
-    store_release(&bin->top, top + 1); // as above
+    bin_add(bin, top, p);
     return true;
 }
 
