@@ -2,8 +2,8 @@
 // Caches and the end of threads: objects travel between threads of different homes while threads end and others take
 // their caches and home numbers over.
 //
-// Mirrors  src/tcache/tcache.c: tcache_refill, load_parked, fill_from_spans, tcache_overflow, push, make_room_away,
-//          park_or_give, give_batch, flush_class, flush_batch, unload, retire, direct_take;
+// Mirrors  src/tcache/tcache.c: tcache_refill, load_away, load_parked, fill_from_spans, tcache_overflow, push,
+//          make_room_away, park_or_give, give_batch, flush_class, flush_batch, unload, retire, direct_take;
 //          src/tcache/registry.c: registry_take, registry_give;
 //          src/core/central.c: central_pop_batch, central_push_batch, central_take, central_release, central_give,
 //          central_trim.
@@ -129,6 +129,18 @@ inline load_parked() {
     fi
 }
 
+// The bin and the away bin change places.
+inline load_away() {
+    atomic {
+        OWN_CACHE;
+        if
+        :: bin[AWAY(c)] != 0 && content[bin[AWAY(c)]] != 0 ->
+            spare = bin[c]; bin[c] = bin[AWAY(c)]; bin[AWAY(c)] = spare; spare = 0
+        :: else
+        fi
+    }
+}
+
 inline fill_from_spans() {
     ensure_loaded(c);
     if
@@ -145,6 +157,7 @@ inline fill_from_spans() {
 }
 
 inline refill() {
+    if :: bin[c] == 0 || content[bin[c]] == 0 -> load_away() :: else fi;
     if :: bin[c] == 0 || content[bin[c]] == 0 -> load_parked() :: else fi;
     if :: bin[c] == 0 || content[bin[c]] == 0 -> fill_from_spans() :: else fi;
     atomic {

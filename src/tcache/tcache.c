@@ -501,6 +501,24 @@ static bool load_spare(struct tcache *self, struct bin *bin, unsigned cls)
     return true;
 }
 
+// The bin and the away bin change places: what lies in the latter was used here a moment ago, whereas a batch
+// from the pool comes from another processor's cache. Where objects share a cache line with others the two
+// threads' writes would meet there, so those go home.
+static bool load_away(struct tcache *self, struct bin *bin, unsigned cls)
+{
+    struct bin *away = &self->away[cls];
+    if (size_class_size(cls) % CACHE_LINE != 0 || loaded_count(away) == 0)
+        return false;
+    struct batch *emptied = unload(bin), *objects = unload(away);
+    if (central_drains(cls))
+        central_drain(cls, objects);
+    grow(self, cls, next_capacity(self, cls), sealed.capacity_limit[cls]);
+    load(bin, objects, self->capacity[cls]);
+    if (emptied != NULL)
+        load(away, emptied, self->capacity[cls]);
+    return loaded_count(bin) != 0;
+}
+
 // A full batch from the central pool takes the empty one's place.
 static bool load_parked(struct tcache *self, struct bin *bin, unsigned cls, enum central_reach reach)
 {
@@ -569,9 +587,9 @@ void *tcache_refill(unsigned cls, size_t size)
         store_relaxed(&self->requested[cls], load_relaxed(&self->requested[cls]) + size);
         bool loaded = is_first_step(self, cls)
                           ? false
-                          : load_spare(self, bin, cls) || load_parked(self, bin, cls, CENTRAL_NEAR) ||
-                                fill_near(self, bin, cls) || fill_own(self, bin, cls) ||
-                                load_parked(self, bin, cls, CENTRAL_ALL) ||
+                          : load_spare(self, bin, cls) || load_away(self, bin, cls) ||
+                                load_parked(self, bin, cls, CENTRAL_NEAR) || fill_near(self, bin, cls) ||
+                                fill_own(self, bin, cls) || load_parked(self, bin, cls, CENTRAL_ALL) ||
                                 fill_from_spans(self, bin, cls, CENTRAL_ALL);
         p = loaded ? bin_pop(bin) : direct_take(cls, home_of(self));
     }
@@ -650,7 +668,7 @@ static bool drain_away(struct tcache *self, struct bin *bin, unsigned cls)
     return 2 * batch_count(batch) <= self->capacity[cls];
 }
 
-// The same for a bin that nothing is taken from: a full batch goes at once.
+// The same for the away bin: a full batch goes at once.
 static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
 {
     if (extend(self, bin, cls) || drain_away(self, bin, cls))

@@ -52,7 +52,8 @@ struct tcache {
     uint8_t class_field[SIZE_CLASS_SMALL_MAX +
                         1]; // by size: class << PAGE_CLASS_SHIFT; 0 for sizes that are not cached
     _Alignas(CACHE_LINE) struct bin bins[SIZE_CLASS_COUNT];
-    // Objects of other homes, on their way out: never allocated from. Bins without a spare.
+    // Objects of other homes, on their way out; allocated only when the bin ran dry, and where no two objects
+    // share a cache line. Bins without a spare.
     struct bin away[SIZE_CLASS_COUNT];
     struct batch *blanks[BLANKS]; // empty batches at hand
     uint32_t blank_count;

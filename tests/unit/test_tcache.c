@@ -422,12 +422,36 @@ static void *free_strange_objects(void *arg)
     return NULL;
 }
 
-Test(tcache, objects_of_another_home_are_not_allocated_from)
+Test(tcache, objects_of_another_home_are_not_allocated_from_where_they_share_lines)
 {
     void *objects[STRANGE];
     allocate(objects, STRANGE, SIZE);
     in_thread(free_strange_objects, objects);
     release(objects + STRANGE / 2, STRANGE / 2);
+    cr_assert(survey_validate());
+}
+
+// More than the own bin holds, so that it runs dry.
+static void *find_strange_objects(void *arg)
+{
+    void **objects = arg, *own[STRANGE], *more[2 * STRANGE];
+    allocate(own, STRANGE, CACHE_LINE);
+    release(objects, STRANGE);
+    allocate(more, 2 * STRANGE, CACHE_LINE);
+    for (int i = 0; i < STRANGE; i++)
+        cr_assert(contains(more, 2 * STRANGE, objects[i]));
+    cr_assert(tcache_validate());
+    release(more, 2 * STRANGE);
+    release(own, STRANGE);
+    cr_assert(tcache_validate());
+    return NULL;
+}
+
+Test(tcache, a_dry_bin_takes_objects_of_another_home_that_share_no_line)
+{
+    void *objects[STRANGE];
+    allocate(objects, STRANGE, CACHE_LINE);
+    in_thread(find_strange_objects, objects);
     cr_assert(survey_validate());
 }
 
