@@ -65,6 +65,7 @@ function(tarn_add_shared target name export_name)
   target_link_options(${target} PRIVATE
     "LINKER:--version-script=${map}" LINKER:--exclude-libs,ALL LINKER:-z,relro
     LINKER:-z,noseparate-code # one mapping for code and constants: a child of fork faults its pages in anew
+    LINKER:--sort-section=name # tables behind the other variables, see core/bits.h
     LINKER:-z,nodelete) # threads' exit handlers point into the library
   if(NOT TARN_SANITIZE) # the sanitizer's runtime stands in the program, not here
     target_link_options(${target} PRIVATE LINKER:-z,defs)

@@ -57,7 +57,6 @@ struct stripe {
 };
 
 static struct {
-    struct stripe stripes[MAX_STRIPES];
     uint32_t stripe_count;
     atomic_u64 huge_pages;   // relaxed: pages in zones that are wholly part of a block larger than a zone
     atomic_u64 purged_zones; // relaxed: pages given back while they lay in free zones
@@ -66,7 +65,8 @@ static struct {
     atomic_u32 exchanged; // relaxed: where exchange_dirty goes on
     atomic_u32 relieved;  // relaxed: the same for relieve
     atomic_u64 relief_ms; // relaxed: when memory went back last above the soft limit
-} heap;
+    struct stripe stripes[MAX_STRIPES];
+} heap TABLE;
 
 static uint32_t stripes_wanted(void)
 {
@@ -389,6 +389,8 @@ static void send_home(struct page_run run)
 static bool give_recent_of(size_t least)
 {
     size_t from = 0;
+    if (zone_table_end() == 0) // the sets were never touched
+        return false;
     struct page_run run = recent_next_of(&from, least);
     bool any = run.n != 0;
     for (; run.n != 0; run = recent_next_of(&from, least))

@@ -3,7 +3,7 @@
 
 #define PROCESSORS_PER_ROW 4
 
-static struct recent_set sets[RECENT_ROWS_MAX * RECENT_SIZES];
+static struct recent_set sets[RECENT_ROWS_MAX * RECENT_SIZES] TABLE;
 struct recent_set *const recent_sets = sets;
 uintptr_t recent_row_mask;
 

@@ -20,10 +20,10 @@ static struct {
 bool zone_table_init(void)
 {
     lock_init(&table.lock, LOCK_ZONES);
-    if (table.state == NULL)
-        table.state = meta_alloc(page_map_zones(), 1);
     if (sealed.zones == NULL)
         sealed.zones = meta_alloc(page_map_zones() * sizeof *sealed.zones, sizeof(void *));
+    if (table.state == NULL)
+        table.state = meta_alloc(page_map_zones(), 1);
     return table.state != NULL && sealed.zones != NULL;
 }
 

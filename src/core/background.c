@@ -137,8 +137,9 @@ void background_start(void)
 
 void background_stop(void)
 {
-    store_relaxed(&decay_keeper, KEEPER_STOPPED);
-    os_unpark_all(&decay_keeper);
+    uint32_t keeper = exchange_relaxed(&decay_keeper, KEEPER_STOPPED);
+    if (keeper == KEEPER_ASLEEP || keeper == KEEPER_AWAKE)
+        os_unpark_all(&decay_keeper);
     if (load_acquire(&running) != 0) // pairs with keep
         os_park_for(&running, 1, STOP_MS);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/batch.h"
 
+#include "core/bits.h"
 #include "core/lock.h"
 #include "core/meta.h"
 
@@ -14,10 +15,11 @@
 
 static struct {
     struct lock lock;
-    uint32_t made;                          // guarded by lock: lower numbers have been handed out
-    _Atomic(struct batch *) chunks[CHUNKS]; // set once each; release pairs with batch_at
-    batch_stack empty;                      // to be used again; its depth field is not kept
+    uint32_t made;     // guarded by lock: lower numbers have been handed out
+    batch_stack empty; // to be used again; its depth field is not kept
 } pool;
+
+static _Atomic(struct batch *) chunks[CHUNKS] TABLE; // set once each; release pairs with batch_at
 
 void batch_init(void)
 {
@@ -27,8 +29,7 @@ void batch_init(void)
 
 static struct batch *batch_at(uint32_t number)
 {
-    return &load_acquire(
-        &pool.chunks[number / CHUNK_BATCHES])[number % CHUNK_BATCHES]; // pairs with make_locked
+    return &load_acquire(&chunks[number / CHUNK_BATCHES])[number % CHUNK_BATCHES]; // pairs with make_locked
 }
 
 static uint64_t word_of(uint64_t before, unsigned depth, uint32_t number)
@@ -81,11 +82,11 @@ static struct batch *make_locked(void)
     uint32_t number = pool.made, chunk = number / CHUNK_BATCHES;
     if (chunk >= CHUNKS)
         return NULL;
-    if (load_relaxed(&pool.chunks[chunk]) == NULL) {
+    if (load_relaxed(&chunks[chunk]) == NULL) {
         struct batch *fresh = meta_alloc(CHUNK_BATCHES * sizeof *fresh, sizeof *fresh);
         if (fresh == NULL)
             return NULL;
-        store_release(&pool.chunks[chunk], fresh); // pairs with batch_at
+        store_release(&chunks[chunk], fresh); // pairs with batch_at
     }
     pool.made++;
     struct batch *batch = batch_at(number);

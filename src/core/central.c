@@ -69,7 +69,7 @@ struct central {
     atomic_u32 pause; // relaxed: periods without a visit
 };
 
-static struct central centrals[SIZE_CLASS_COUNT];
+static struct central centrals[SIZE_CLASS_COUNT] TABLE;
 static atomic_u64
     used_classes;             // relaxed; bit c: class c has had a span. The others' pools were never touched
 static atomic_u64 calm_bytes; // relaxed: what the heap held when growth was noted last, or less since
@@ -374,9 +374,13 @@ static struct span *make_span(struct central *self, unsigned cls, uint32_t home)
     return span;
 }
 
+static bool is_used(unsigned cls) { return (load_relaxed(&used_classes) >> cls & 1) != 0; }
+
 static struct span *hold_any(unsigned cls, uint32_t home, enum central_reach reach)
 {
     struct central *self = &centrals[cls];
+    if (!is_used(cls)) // the pool was never touched
+        return reach == CENTRAL_NEAR ? NULL : make_span(self, cls, home);
     struct span *span = hold_listed(self, shard_of(self, home));
     if (span != NULL || reach == CENTRAL_NEAR)
         return span;
@@ -765,8 +769,6 @@ static void visit_spans(struct central *self, bool all)
     visit_buckets(self, &visit);
     store_relaxed(&self->pause, visit.visited / VISITS_PER_PERIOD);
 }
-
-static bool is_used(unsigned cls) { return (load_relaxed(&used_classes) >> cls & 1) != 0; }
 
 static void shed(struct central *self, unsigned cls, bool all)
 {

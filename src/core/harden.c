@@ -7,10 +7,9 @@
 void harden_init(void)
 {
     uint32_t level = load_relaxed(&options.harden);
-    if (level == load_relaxed(&sealed.level))
+    if (level == exchange_relaxed(&sealed.level, level))
         return; // the default, or a start that failed further on is tried again
     os_random(sealed.secrets, sizeof sealed.secrets);
     sealed.secrets[1] |= 1;
     sealed.sample = load_relaxed(&options.harden_sample);
-    store_relaxed(&sealed.level, level);
 }

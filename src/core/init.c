@@ -18,19 +18,19 @@
 #include "tcache/tcache.h"
 #include <unistd.h>
 
-enum { COLD, STARTING, STARTED };
+enum { STARTED, STARTING, COLD };
 
-static atomic_u32 phase;
+static atomic_u32 phase = COLD; // not 0: so it lies in a page that the loader has written to
 
 bool heap_has_started(void) { return load_acquire(&phase) == STARTED; } // pairs with heap_start
 
 static void load_options(void)
 {
-    static bool loaded; // a start that failed further on is tried again, without the warnings
+    static bool pending = true; // a start that failed further on is tried again, without the warnings
     struct printer warnings;
-    if (loaded)
+    if (!pending)
         return;
-    loaded = true;
+    pending = false;
     printer_init_fd(&warnings, STDERR_FILENO);
     options_load(os_environment(), os_is_secure(), &warnings);
     if (load_relaxed(&options.help))

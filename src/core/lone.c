@@ -39,7 +39,7 @@ static char *body_of(struct page_run run) { return (char *)page_address(run.firs
 static struct {
     _Alignas(CACHE_LINE) atomic_u64 next; // relaxed: takes turns
     atomic_u64 places[LONE_WAITING];
-} waiting;
+} waiting TABLE;
 
 // The kernel has the memory of a run that goes home; the page heap takes it for dirty all the same.
 static void send_home(struct page_run run, size_t rested)

@@ -23,6 +23,7 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+#define GAP_BYTES ((uintptr_t)1 << 30) // room for libraries and stacks to come
 
 // Relaxed everywhere: a test arms it before it starts what it wants to fail.
 static atomic_u32 fail_countdown; // calls up to the last one that fails
@@ -72,16 +73,34 @@ static void trim_to(uintptr_t start, size_t mapped, uintptr_t wanted, size_t siz
         os_release((void *)(wanted + size), start + mapped - wanted - size);
 }
 
-void *os_reserve(size_t size, size_t align)
+static void *reserve_trimmed(size_t size, size_t align)
 {
-    if (size > SIZE_MAX - align)
-        return NULL;
     uintptr_t start = (uintptr_t)map(NULL, size + align, PROT_NONE, 0);
     if (start == 0)
         return NULL;
     uintptr_t wanted = align_up(start, align);
     trim_to(start, size + align, wanted, size);
     return (void *)wanted;
+}
+
+// The kernel places mappings below each other, beginning with the libraries. Some way below this one it takes
+// an aligned place as it is told, if it is free. NULL where there is no such place.
+static void *place_below(size_t size, size_t align)
+{
+    static const char here;
+    uintptr_t end = (uintptr_t)&here - min_size((uintptr_t)&here, GAP_BYTES);
+    return end < size ? NULL : (void *)align_down(end - size, align);
+}
+
+void *os_reserve(size_t size, size_t align)
+{
+    if (size > SIZE_MAX - align)
+        return NULL;
+    void *p = map(place_below(size, align), size, PROT_NONE, 0);
+    if (p == NULL || (uintptr_t)p % align == 0)
+        return p;
+    os_release(p, size);
+    return reserve_trimmed(size, align);
 }
 
 bool os_reserve_at(void *address, size_t size)

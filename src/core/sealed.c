@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "core/sealed.h"
 
+#include "core/bits.h"
 #include "core/os.h"
 
-_Alignas(SEALED_PAGE) union sealed sealed;
+_Alignas(SEALED_PAGE) union sealed sealed TABLE;
 
 void sealed_close(void)
 {

@@ -83,6 +83,20 @@ Test(os, reserve_aligns_and_keeps_only_what_was_asked_for)
     }
 }
 
+Test(os, reserve_finds_an_aligned_place_with_one_mapping)
+{
+    size_t size = 64 * MIB, align = 32 * MIB;
+    uint32_t before = os_fallible_calls();
+    char *p = os_reserve(size, align);
+    cr_assert_eq(os_fallible_calls() - before, 1u);
+    cr_assert_eq((uintptr_t)p % align, 0u);
+    char *second = os_reserve(size, align); // the same place is taken
+    cr_assert_eq((uintptr_t)second % align, 0u);
+    cr_assert(second >= p + size || second + size <= p);
+    os_release(p, size);
+    os_release(second, size);
+}
+
 Test(os, reserve_refuses_the_impossible)
 {
     errno = EDOM;
