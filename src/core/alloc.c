@@ -150,12 +150,16 @@ static NOINLINE void *take_uncached(size_t align, size_t size, const void *site)
     return has_lone_blocks() ? take_alone(align, size, site) : pop_with_canary(align, size, site);
 }
 
-// The same without a look at whether the heap has started: without it the bins are empty.
+// The same without a look at whether the heap has started, or whether blocks are lone: where either is so, no
+// size has a bin with something in it.
 static NOINLINE void *take_quickly(size_t size, const void *site)
 {
-    unsigned cls = hardened_slot_class(1, size);
-    size_t slot = size_class_size(cls);
-    void *p = has_lone_blocks() ? NULL : bin_pop_ahead(&tcache_own->bins[cls], slot);
+    struct tcache *self = tcache_own;
+    if (unlikely(size > SIZE_CLASS_SMALL_MAX - CANARY_BYTES))
+        return take_uncached(1, size, site);
+    uint32_t field = self->class_field[size + CANARY_BYTES];
+    size_t slot = size_class_size(field >> PAGE_CLASS_SHIFT);
+    void *p = bin_pop_ahead(bin_at(self, field), slot);
     return likely(p != NULL) ? hardened_slot_mark(p, slot, size, site) : take_uncached(1, size, site);
 }
 
@@ -295,27 +299,42 @@ static inline bool is_on_one_page(const void *p, size_t slot)
     return offset + slot <= PAGE_SIZE && offset % 16 == 0;
 }
 
-static inline bool is_slot_of(unsigned cls, const void *p, uintptr_t page)
+// No branch on how many pages a span has: sizes come in no order.
+static inline bool is_slot(unsigned cls, const void *p, uintptr_t page)
 {
-    page_id first = {(uint32_t)page};
-    if (size_class_table[cls].pages != 1)
-        first = span_first_page(first);
+    page_id first = span_first_page((page_id){(uint32_t)page});
     return span_slot_of(cls, p, (uintptr_t)page_address(first)) != SIZE_MAX;
 }
 
-// Without background_ensure: every free of a hardened heap comes by, those too that the C library makes while
-// it holds the lock that pthread_create wants.
-static NOINLINE void free_hardened(void *p, const void *site)
+static inline uint32_t hardened_entry(const struct tcache *self, uintptr_t page)
+{
+    return likely(page < self->hardened_pages) ? load_relaxed(&self->entries[page]) : 0;
+}
+
+// Without background_ensure: every free of a hardened heap comes by one of these, those too that the C
+// library makes while it holds the lock that pthread_create wants. What is rare is a call at the end, so that
+// they save no registers.
+static NOINLINE void free_zeroed(void *p)
+{
+    struct tcache *self = tcache_self;
+    uintptr_t page = ((uintptr_t)p - self->base) >> PAGE_SHIFT;
+    uint32_t entry = hardened_entry(self, page);
+    unsigned cls = entry_class(entry);
+    if (likely(cls != 0) && likely(is_slot(cls, p, page)))
+        hardened_zeroed_free(p, size_class_size(cls), self, entry);
+    else
+        free_hardened_slowly(p, NULL);
+}
+
+static NOINLINE void free_with_canary(void *p, const void *site)
 {
     struct tcache *self = tcache_own;
-    uintptr_t page = ((uintptr_t)p - self->base) >> PAGE_SHIFT;
-    uint32_t entry = likely(page < self->hardened_pages) ? load_relaxed(&self->entries[page]) : 0;
-    unsigned cls = entry_class(entry);
-    size_t slot = size_class_size(cls);
-    if (unlikely(cls == 0) || ((!has_canaries() || !is_on_one_page(p, slot)) && !is_slot_of(cls, p, page)))
-        free_hardened_slowly(p, site);
+    uint32_t entry = hardened_entry(self, ((uintptr_t)p - self->base) >> PAGE_SHIFT);
+    size_t slot = size_class_size(entry_class(entry));
+    if (likely(slot != 0) && likely(is_on_one_page(p, slot)))
+        hardened_canary_free(p, site, self, slot);
     else
-        hardened_slot_free(p, site, self, slot, entry);
+        free_hardened_slowly(p, site);
 }
 
 void alloc_free_slow(void *p)
@@ -327,7 +346,10 @@ void alloc_free_slow(void *p)
 void alloc_free_elsewhere(void *p, const void *site)
 {
     if (unlikely(is_hardened())) {
-        free_hardened(p, site);
+        if (has_canaries())
+            free_with_canary(p, site);
+        else
+            free_zeroed(p);
         return;
     }
     uintptr_t n = ((uintptr_t)p - sealed.map.base) >> PAGE_SHIFT;

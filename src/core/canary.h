@@ -108,62 +108,43 @@ static inline void canary_set_live(void *p, size_t slot, size_t size, uint64_t h
     store_relaxed(canary_place(p, slot), canary_word_live(hash, site, size));
 }
 
-// True, and *size is set, when the slot is live and nothing ran over the block's end.
+// True when `word`, the slot's, is that of a live one and nothing ran over the block's end.
+static inline bool canary_is_live_word(const void *p, size_t slot, uint64_t hash, uint64_t word)
+{
+    return likely(canary_is_whole(word, hash)) && likely(canary_size(word) <= slot - CANARY_BYTES) &&
+           likely(canary_pad_stands(p, slot, canary_size(word)));
+}
+
+// The same for the slot as it is; *size is set then.
 static inline bool canary_is_live(const void *p, size_t slot, uint64_t hash, size_t *size)
 {
     uint64_t word = load_relaxed(canary_place(p, slot));
     *size = canary_size(word);
-    return likely(canary_is_whole(word, hash)) && likely(*size <= slot - CANARY_BYTES) &&
-           likely(canary_pad_stands(p, slot, *size));
+    return canary_is_live_word(p, slot, hash, word);
 }
 
 // Of a freed slot so much is cleared and looked at from its start on, and the sixteen bytes at its end: all
 // of most slots. To read the whole of large ones would cost more than what the program does with them.
-#define CANARY_WATCHED ((size_t)1024)
+#define CANARY_WATCHED SLOT_CLEARED
 
-static inline slot_chunk canary_bits_of_eight(const slot_chunk *at)
+static inline uint64_t canary_word_freed(uint64_t hash, uint64_t live_word, uint32_t site)
 {
-    return ((at[0] | at[1]) | (at[2] | at[3])) | ((at[4] | at[5]) | (at[6] | at[7]));
+    return canary_word(~hash, live_word >> CANARY_ALLOCATED_SHIFT << SITE_BITS | site);
 }
 
-// The C library's memset has the widest stores that the processor knows. What compilers put in its place
-// where they know bounds of the size, instructions for strings, takes long to begin.
-static inline void canary_clear_long(void *p, size_t size)
+static inline void canary_clear_long(void *p, size_t slot)
 {
-    __asm__("" : "+r"(size));
-    memset(p, 0, size);
+    slot_clear_long(p, slot);
+    *(slot_chunk *)(void *)((char *)p + slot - sizeof(slot_chunk)) = (slot_chunk){0};
 }
 
-// All bits of n chunks together.
-static inline slot_chunk canary_bits(const slot_chunk *front, size_t n)
-{
-    const slot_chunk *back = front + n;
-    slot_chunk any = {0};
-    if (n > 8) {
-        for (; back - front > 8; front += 8)
-            any |= canary_bits_of_eight(front);
-        return any | canary_bits_of_eight(back - 8);
-    }
-    if (n > 0)
-        any = front[0] | back[-1];
-    if (n > 2)
-        any |= front[1] | back[-2];
-    if (n > 4)
-        any |= (front[2] | front[3]) | (back[-3] | back[-4]);
-    return any;
-}
-
-// Slots are whole chunks at multiples of a chunk.
 static inline void canary_set_freed(void *p, size_t slot, uint64_t hash, uint32_t site)
 {
-    uint64_t allocated = load_relaxed(canary_place(p, slot)) >> CANARY_ALLOCATED_SHIFT;
-    uint64_t word = canary_word(~hash, allocated << SITE_BITS | site);
+    uint64_t word = canary_word_freed(hash, load_relaxed(canary_place(p, slot)), site);
     if (slot <= SLOT_SHORT)
         slot_clear_short(p, slot);
     else
-        canary_clear_long(p, min_size(slot, CANARY_WATCHED));
-    if (slot > CANARY_WATCHED)
-        memset((char *)p + slot - sizeof(slot_chunk), 0, CANARY_BYTES);
+        canary_clear_long(p, slot);
     store_relaxed(canary_place(p, slot), word);
 }
 
@@ -171,7 +152,7 @@ static inline void canary_set_freed(void *p, size_t slot, uint64_t hash, uint32_
 static inline bool canary_is_clear(const void *p, size_t slot)
 {
     size_t before = slot - sizeof(slot_chunk);
-    slot_chunk any = canary_bits(p, min_size(before, CANARY_WATCHED) / sizeof(slot_chunk));
+    slot_chunk any = slot_bits(p, min_size(before, CANARY_WATCHED));
     return (any[0] | any[1] | canary_load(p, before)) == 0;
 }
 

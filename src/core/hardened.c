@@ -126,7 +126,7 @@ struct sites hardened_large_sites(page_id first)
 
 // --- Slots.
 
-static NOINLINE void free_slowly(void *p, uint32_t entry)
+void hardened_push_slowly(void *p, uint32_t entry)
 {
     struct span *span = span_of_page(page_of(p));
     if (span_slot_is_free(span, span_slot_of(entry_class(entry), p, span_start(span))))
@@ -134,50 +134,15 @@ static NOINLINE void free_slowly(void *p, uint32_t entry)
     tcache_overflow(p, entry);
 }
 
-static inline bool push_quickly(struct tcache *self, void *p, uint32_t entry)
+void hardened_free_long(void *p, size_t slot, struct tcache *self, uint32_t entry)
 {
-    uint32_t field = entry - self->tag;
-    return likely(
-        bin_push(likely(field <= PAGE_CLASS_MASK) ? bin_at(self, field) : bin_away(self, entry), p));
-}
-
-static inline void push(struct tcache *self, void *p, uint32_t entry)
-{
-    if (!push_quickly(self, p, entry))
-        free_slowly(p, entry);
-}
-
-static inline void zero_half(void *p)
-{
-    slot_chunk *chunks = p;
-    _Static_assert(HARDENED_SLOT_ZEROED == 2 * SLOT_SHORT && SLOT_SHORT == 8 * sizeof *chunks,
-                   "two halves may overlap");
-    chunks[0] = chunks[1] = chunks[2] = chunks[3] = (slot_chunk){0};
-    chunks[4] = chunks[5] = chunks[6] = chunks[7] = (slot_chunk){0};
-}
-
-// No call, and no instruction for strings, which takes longer to begin than all of this.
-static NOINLINE void free_long(void *p, size_t slot, struct tcache *self, uint32_t entry)
-{
-    zero_half(p);
-    zero_half((char *)p + min_size(slot, HARDENED_SLOT_ZEROED) - HARDENED_SLOT_ZEROED / 2);
-    push(self, p, entry);
-}
-
-void hardened_zeroed_free(void *p, size_t slot, struct tcache *self, uint32_t entry)
-{
-    if (unlikely(slot > SLOT_SHORT)) {
-        free_long(p, slot, self, entry);
-        return;
-    }
-    slot_clear_short(p, slot);
-    push(self, p, entry);
+    slot_clear_long(p, slot);
+    hardened_push(p, self, entry);
 }
 
 // --- Slots with canaries:  fresh or freed -> live -> freed, quarantine -> the caches.
 
-// p is no slot's start, or no live one's, or its block was run over.
-static _Noreturn NOINLINE void reject(const void *p, size_t slot)
+void hardened_reject(const void *p, size_t slot)
 {
     size_t size;
     page_id page = page_of(p);
@@ -189,73 +154,35 @@ static _Noreturn NOINLINE void reject(const void *p, size_t slot)
     misuse_double_free(p, canary_sites(p, slot));
 }
 
-static NOINLINE void retire_slowly(void *p) { tcache_overflow(p, page_entry(page_of(p))); }
-
-// What leaves the quarantine goes to the cache. It is no double free: that was found before.
-static inline void retire(struct tcache *self, struct quarantine *quarantine, void *p, size_t slot)
+void hardened_reject_written(const void *p, size_t slot)
 {
-    void *left = quarantine_exchange(quarantine, p, slot);
-    if (left == NULL)
-        return;
-    uint32_t entry = load_relaxed(&self->entries[((uintptr_t)left - self->base) >> PAGE_SHIFT]);
-    uint32_t field = entry - self->tag;
-    if (!bin_put(likely(field <= PAGE_CLASS_MASK) ? bin_at(self, field) : bin_away(self, entry), left))
-        retire_slowly(left);
+    misuse_written_after_free(p, slot, canary_sites(p, slot));
 }
 
-static inline void free_at(void *p, uint32_t site, struct tcache *self, size_t slot)
+void hardened_retire_slowly(void *p) { tcache_overflow(p, page_entry(page_of(p))); }
+
+void hardened_canary_free_long(void *p, size_t slot, struct tcache *self, uint64_t word)
 {
-    uint64_t hash = canary_hash(p);
-    size_t size;
-    if (unlikely(!canary_is_live(p, slot, hash, &size)))
-        reject(p, slot);
-    canary_set_freed(p, slot, hash, site);
-    struct quarantine *quarantine = load_relaxed(&self->quarantine);
-    if (likely(quarantine != NULL))
-        retire(self, quarantine, p, slot);
-    else
-        retire_slowly(p);
+    canary_clear_long(p, slot);
+    store_relaxed(canary_place(p, slot), word);
+    hardened_retire(self, p, slot);
 }
 
-static NOINLINE void free_at_displaced(void *p, const void *site, struct tcache *self, size_t slot)
+void hardened_canary_free_displaced(void *p, const void *site, struct tcache *self, size_t slot)
 {
-    free_at(p, site_number(site), self, slot);
+    hardened_canary_free_at(p, site_number(site), self, slot);
 }
 
-// The rare half is a function of its own, so that this one saves no registers.
-void hardened_canary_free(void *p, const void *site, struct tcache *self, size_t slot)
+void *hardened_slot_mark_displaced(void *p, size_t slot, size_t size, const void *site)
 {
-    if (site_is_at_first_place(site))
-        free_at(p, site_first_place((uintptr_t)site), self, slot);
-    else
-        free_at_displaced(p, site, self, slot);
-}
-
-static inline void *mark_at(void *p, size_t slot, size_t size, uint32_t site)
-{
-    uint64_t hash = canary_hash(p);
-    if (unlikely(!canary_is_free(p, slot, hash)))
-        misuse_written_after_free(p, slot, canary_sites(p, slot));
-    canary_set_live(p, slot, size, hash, site);
-    return p;
-}
-
-static NOINLINE void *mark_at_displaced(void *p, size_t slot, size_t size, const void *site)
-{
-    return mark_at(p, slot, size, site_number(site));
-}
-
-void *hardened_slot_mark(void *p, size_t slot, size_t size, const void *site)
-{
-    return site_is_at_first_place(site) ? mark_at(p, slot, size, site_first_place((uintptr_t)site))
-                                        : mark_at_displaced(p, slot, size, site);
+    return hardened_slot_mark_at(p, slot, size, site_number(site));
 }
 
 size_t hardened_slot_size(const void *p, unsigned cls)
 {
     size_t size, slot = size_class_size(cls);
     if (unlikely(!canary_is_live(p, slot, canary_hash(p), &size)))
-        reject(p, slot);
+        hardened_reject(p, slot);
     return size;
 }
 

@@ -26,12 +26,34 @@ struct sites hardened_large_sites(page_id first);
 // Such a block moves whenever its pages change.
 bool hardened_large_resize(page_id first, size_t size);
 
-// How much of a slot is zeroed when it is freed: whole small objects, and of larger ones what other objects'
-// addresses mostly lie in. More of it would be most of the cost of a free. With canaries all of it is.
-#define HARDENED_SLOT_ZEROED ((size_t)256)
+// --- Slots, of `slot` bytes; `self` is tcache_own, `entry` the page's.
+//
+// What is inline here makes up the middle of malloc and free, and calls only what is rare, or long, and then
+// at its end.
 
-// A slot of `slot` bytes is freed where there are no canaries; `self` is tcache_own, `entry` the page's.
-void hardened_zeroed_free(void *p, size_t slot, struct tcache *self, uint32_t entry);
+// The slow half of a free without canaries. Ends the process if the slot is free.
+void hardened_push_slowly(void *p, uint32_t entry);
+
+static inline void hardened_push(void *p, struct tcache *self, uint32_t entry)
+{
+    uint32_t field = entry - self->tag;
+    struct bin *bin = likely(field <= PAGE_CLASS_MASK) ? bin_at(self, field) : bin_away(self, entry);
+    if (unlikely(!bin_push(bin, p)))
+        hardened_push_slowly(p, entry);
+}
+
+void hardened_free_long(void *p, size_t slot, struct tcache *self, uint32_t entry);
+
+// A slot is freed where there are no canaries.
+static inline void hardened_zeroed_free(void *p, size_t slot, struct tcache *self, uint32_t entry)
+{
+    if (slot > SLOT_SHORT) {
+        hardened_free_long(p, slot, self, entry);
+        return;
+    }
+    slot_clear_short(p, slot);
+    hardened_push(p, self, entry);
+}
 
 // --- With canaries.
 
@@ -44,11 +66,76 @@ static inline unsigned hardened_slot_class(size_t align, size_t size)
                                : size_class_aligned(size + CANARY_BYTES, align);
 }
 
-// A slot of `slot` bytes is handed out: nothing may have been written to it since it was freed.
-void *hardened_slot_mark(void *p, size_t slot, size_t size, const void *site);
+// p is no slot's start, or no live one's, or its block was run over: which of these, and the end.
+_Noreturn void hardened_reject(const void *p, size_t slot);
+// The slot was written to while it was free.
+_Noreturn void hardened_reject_written(const void *p, size_t slot);
+void hardened_retire_slowly(void *p);
+
+// What leaves the quarantine goes to the cache. It is no double free: that was found before.
+static inline void hardened_retire(struct tcache *self, void *p, size_t slot)
+{
+    struct quarantine *quarantine = load_relaxed(&self->quarantine);
+    if (unlikely(quarantine == NULL)) {
+        hardened_retire_slowly(p);
+        return;
+    }
+    void *left = quarantine_exchange(quarantine, p, slot);
+    if (left == NULL)
+        return;
+    uint32_t entry = load_relaxed(&self->entries[((uintptr_t)left - self->base) >> PAGE_SHIFT]);
+    uint32_t field = entry - self->tag;
+    if (unlikely(
+            !bin_put(likely(field <= PAGE_CLASS_MASK) ? bin_at(self, field) : bin_away(self, entry), left)))
+        hardened_retire_slowly(left);
+}
+
+void hardened_canary_free_long(void *p, size_t slot, struct tcache *self, uint64_t word);
+void hardened_canary_free_displaced(void *p, const void *site, struct tcache *self, size_t slot);
+
+static inline void hardened_canary_free_at(void *p, uint32_t site, struct tcache *self, size_t slot)
+{
+    uint64_t hash = canary_hash(p), word = load_relaxed(canary_place(p, slot));
+    if (unlikely(!canary_is_live_word(p, slot, hash, word)))
+        hardened_reject(p, slot);
+    uint64_t freed = canary_word_freed(hash, word, site);
+    if (slot > SLOT_SHORT) {
+        hardened_canary_free_long(p, slot, self, freed);
+        return;
+    }
+    slot_clear_short(p, slot);
+    store_relaxed(canary_place(p, slot), freed);
+    hardened_retire(self, p, slot);
+}
+
 // p would be the start of a slot of that size, which is memory that can be read. Ends the process if p is no
 // live block.
-void hardened_canary_free(void *p, const void *site, struct tcache *self, size_t slot);
+static inline void hardened_canary_free(void *p, const void *site, struct tcache *self, size_t slot)
+{
+    if (site_is_at_first_place(site))
+        hardened_canary_free_at(p, site_first_place((uintptr_t)site), self, slot);
+    else
+        hardened_canary_free_displaced(p, site, self, slot);
+}
+
+void *hardened_slot_mark_displaced(void *p, size_t slot, size_t size, const void *site);
+
+static inline void *hardened_slot_mark_at(void *p, size_t slot, size_t size, uint32_t site)
+{
+    uint64_t hash = canary_hash(p);
+    if (unlikely(!canary_is_free(p, slot, hash)))
+        hardened_reject_written(p, slot);
+    canary_set_live(p, slot, size, hash, site);
+    return p;
+}
+
+// A slot is handed out: nothing may have been written to it since it was freed.
+static inline void *hardened_slot_mark(void *p, size_t slot, size_t size, const void *site)
+{
+    return site_is_at_first_place(site)
+               ? hardened_slot_mark_at(p, slot, size, site_first_place((uintptr_t)site))
+               : hardened_slot_mark_displaced(p, slot, size, site);
+}
 
 // At either level: ends the process if no block is in the slot, as far as can be seen.
 static inline void hardened_slot_free(void *p, const void *site, struct tcache *self, size_t slot,

@@ -21,4 +21,46 @@ static inline void slot_clear_short(void *p, size_t slot)
         chunks[2] = chunks[3] = chunks[last - 2] = chunks[last - 3] = zero;
 }
 
+// How much of a longer slot is cleared, and with canaries looked at: all of most. More of large ones would
+// cost more than all else that happens to them.
+#define SLOT_CLEARED ((size_t)256)
+
+static inline void slot_clear_half(void *p)
+{
+    slot_chunk *chunks = p;
+    _Static_assert(SLOT_CLEARED == 2 * SLOT_SHORT && SLOT_SHORT == 8 * sizeof *chunks,
+                   "two halves may overlap");
+    chunks[0] = chunks[1] = chunks[2] = chunks[3] = (slot_chunk){0};
+    chunks[4] = chunks[5] = chunks[6] = chunks[7] = (slot_chunk){0};
+}
+
+// No call, and no instruction for strings, which takes longer to begin than all of this.
+static inline void slot_clear_long(void *p, size_t slot)
+{
+    slot_clear_half(p);
+    slot_clear_half((char *)p + min_size(slot, SLOT_CLEARED) - SLOT_SHORT);
+}
+
+static inline slot_chunk slot_bits_of_half(const void *p)
+{
+    const slot_chunk *at = p;
+    return ((at[0] | at[1]) | (at[2] | at[3])) | ((at[4] | at[5]) | (at[6] | at[7]));
+}
+
+// All bits of the first n bytes together; n is whole chunks. No loop, whose end is as hard to foretell as
+// sizes.
+static inline slot_chunk slot_bits(const void *p, size_t n)
+{
+    const slot_chunk *front = p, *back = front + n / sizeof *front;
+    if (n >= SLOT_SHORT)
+        return slot_bits_of_half(p) | slot_bits_of_half(back - 8);
+    if (n == 0)
+        return (slot_chunk){0};
+    size_t second = min_size(1, n / sizeof *front - 1);
+    slot_chunk any = (front[0] | back[-1]) | (front[second] | back[-1 - (ptrdiff_t)second]);
+    if (n > 4 * sizeof *front)
+        any |= (front[2] | front[3]) | (back[-3] | back[-4]);
+    return any;
+}
+
 #endif

@@ -399,7 +399,8 @@ static void set_up(struct tcache *self)
     self->entries = sealed.map.entries;
     for (size_t size = 0; size <= SIZE_CLASS_SMALL_MAX; size++) {
         unsigned cls = size_class_small[size];
-        self->class_field[size] = (uint8_t)(sealed.capacity_limit[cls] == 0 ? 0 : cls << PAGE_CLASS_SHIFT);
+        bool cached = sealed.capacity_limit[cls] != 0 && !has_lone_blocks();
+        self->class_field[size] = (uint8_t)(cached ? cls << PAGE_CLASS_SHIFT : 0);
     }
 }
 

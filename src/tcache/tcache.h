@@ -49,8 +49,8 @@ struct tcache {
     size_t hardened_pages;                   // `pages` where the heap is hardened, else 0
     _Atomic(struct quarantine *) quarantine; // NULL, or where canaries are wanted the thread's; never changes
                                              // then
-    uint8_t class_field[SIZE_CLASS_SMALL_MAX +
-                        1]; // by size: class << PAGE_CLASS_SHIFT; 0 for sizes that are not cached
+    uint8_t class_field[SIZE_CLASS_SMALL_MAX + 1]; // by size: class << PAGE_CLASS_SHIFT; 0 for sizes that are
+                                                   // not cached, or may be lone
     _Alignas(CACHE_LINE) struct bin bins[SIZE_CLASS_COUNT];
     // Objects of other homes, on their way out; allocated only when the bin ran dry, and where no two objects
     // share a cache line. Bins without a spare.

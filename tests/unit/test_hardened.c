@@ -47,11 +47,11 @@ Test(hardened, a_freed_slot_is_zero)
         unsigned char *p = alloc_fast(size);
         memset(p, 255, size);
         alloc_free_fast(p);
-        cr_assert(fill_is_zero(p, min_size(size, HARDENED_SLOT_ZEROED)), "%zu", size);
+        cr_assert(fill_is_zero(p, min_size(size, SLOT_CLEARED)), "%zu", size);
         p = alloc_fast(size);
         memset(p, 255, size);
         alloc_free_sized(p, size);
-        cr_assert(fill_is_zero(p, min_size(size, HARDENED_SLOT_ZEROED)), "%zu", size);
+        cr_assert(fill_is_zero(p, min_size(size, SLOT_CLEARED)), "%zu", size);
     }
     expect_whole();
 }
