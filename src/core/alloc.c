@@ -171,16 +171,17 @@ static NOINLINE void *take_large_quickly(size_t size)
     return likely(p != NULL) ? p : take_large(size, 1, &clean, NULL);
 }
 
-static NOINLINE void *take_large_with_site(size_t size, const void *site)
+static NOINLINE void *take_large_hardened(size_t size, const void *site)
 {
     bool clean;
-    return take_large(size, 1, &clean, site);
+    void *p = likely(size <= PTRDIFF_MAX) ? hardened_large_recent(size, site) : NULL;
+    return likely(p != NULL) ? p : take_large(size, 1, &clean, site);
 }
 
 void *alloc_slow(size_t size, const void *site)
 {
     if (unlikely(size > SIZE_CLASS_MAX))
-        return has_canaries() ? take_large_with_site(size, site) : take_large_quickly(size);
+        return is_hardened() ? take_large_hardened(size, site) : take_large_quickly(size);
     if (unlikely(tcache_self == &tcache_none))
         return take_quickly(size, site);
     return take_class(size_class_of(size), size);
@@ -282,6 +283,11 @@ static NOINLINE void free_hardened_slowly(void *p, const void *site)
 {
     page_id page = page_of(p);
     uint32_t entry = page_entry(page);
+    if (entry == PAGE_HARDENED && page_address(page) == p) {
+        hardened_large_free(page, site);
+        look_at_limits();
+        return;
+    }
     if (entry_is_small(entry))
         hardened_slot_free(p, site, tcache_own, size_class_size(checked_class("free", p, page, NONE_LONE)),
                            entry);
@@ -435,8 +441,10 @@ void alloc_free_sized_elsewhere(void *p, size_t size, const void *site)
 
 static void *take_large_zeroed(size_t size, const void *site)
 {
-    bool clean = false, recent = !has_canaries() && size <= PTRDIFF_MAX;
-    void *p = recent ? large_alloc_recent(size) : NULL;
+    bool clean = false, recent = size <= PTRDIFF_MAX;
+    void *p = !recent         ? NULL
+              : is_hardened() ? hardened_large_recent(size, site)
+                              : large_alloc_recent(size);
     if (p == NULL)
         p = take_large(size, 1, &clean, site);
     return p == NULL || clean ? p : memset(p, 0, size);

@@ -85,6 +85,19 @@ static size_t pages_of_block(size_t size)
     return guard_is_possible() ? recent_guarded_size(pages) : pages;
 }
 
+void *hardened_large_recent(size_t size, const void *site)
+{
+    size_t asked = pages_for(size);
+    struct page_run run = page_heap_take_guarded(recent_guarded_size(asked) + 2);
+    if (run.n == 0)
+        return NULL;
+    page_id first = behind(run.first, 1);
+    store_relaxed(&span_at(first)->asked, (uint32_t)asked);
+    hardened_note_allocated(first, site);
+    page_map_set(first, 1, PAGE_HARDENED);
+    return page_address(first);
+}
+
 void *hardened_large_alloc(size_t size, size_t align, bool *clean, const void *site)
 {
     struct extent extent = {pages_of_block(size), pages_for(size)};
@@ -96,6 +109,16 @@ void *hardened_large_alloc(size_t size, size_t align, bool *clean, const void *s
     return block.first.n == NO_PAGE.n ? NULL : make_block(block.first, extent, *clean, false, site);
 }
 
+// By the C library, which knows the widest stores: of a size that they know compilers make instructions for
+// strings.
+static void zero_start(void *p)
+{
+    size_t size = HARDENED_ZEROED;
+    _Static_assert(HARDENED_ZEROED <= PAGE_SIZE, "the smallest large block has as much");
+    __asm__("" : "+r"(size));
+    memset(p, 0, size);
+}
+
 void hardened_large_free(page_id first, const void *site)
 {
     struct span *span = span_at(first);
@@ -103,7 +126,7 @@ void hardened_large_free(page_id first, const void *site)
     large_learn(first, load_relaxed(&span->asked));
     size_t pages = load_relaxed(&span->pages);
     page_map_set(first, 1, 0);
-    memset(page_address(first), 0, min_size(HARDENED_ZEROED, pages * PAGE_SIZE));
+    zero_start(page_address(first));
     if (load_relaxed(&span->guarded))
         page_heap_give_guarded((page_id){first.n - 1}, pages + 2);
     else

@@ -17,6 +17,8 @@
 //
 // A large block between guards, or without where there are guards enough. As large_alloc.
 void *hardened_large_alloc(size_t size, size_t align, bool *clean, const void *site);
+// One that was freed a moment ago, and its descriptor as it was left; NULL when there is none of that size.
+void *hardened_large_recent(size_t size, const void *site);
 void hardened_large_free(page_id first, const void *site);
 // Notes the sites of such a block, or of a lone one.
 void hardened_note_allocated(page_id first, const void *site);
