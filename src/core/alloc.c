@@ -150,6 +150,14 @@ static NOINLINE void *take_uncached(size_t align, size_t size, const void *site)
     return has_lone_blocks() ? take_alone(align, size, site) : pop_with_canary(align, size, site);
 }
 
+// A class field is the class times four, and a quarter of an offset in the table.
+static inline size_t slot_of_field(uint32_t field)
+{
+    _Static_assert(sizeof(struct size_class_info) % (1 << PAGE_CLASS_SHIFT) == 0, "the field scales");
+    size_t offset = (size_t)field * (sizeof(struct size_class_info) >> PAGE_CLASS_SHIFT);
+    return ((const struct size_class_info *)(const void *)((const char *)size_class_table + offset))->size;
+}
+
 // The same without a look at whether the heap has started, or whether blocks are lone: where either is so, no
 // size has a bin with something in it.
 static NOINLINE void *take_quickly(size_t size, const void *site)
@@ -158,7 +166,7 @@ static NOINLINE void *take_quickly(size_t size, const void *site)
     if (unlikely(size > SIZE_CLASS_SMALL_MAX - CANARY_BYTES))
         return take_uncached(1, size, site);
     uint32_t field = self->class_field[size + CANARY_BYTES];
-    size_t slot = size_class_size(field >> PAGE_CLASS_SHIFT);
+    size_t slot = slot_of_field(field);
     void *p = bin_pop_ahead(bin_at(self, field), slot);
     return likely(p != NULL) ? hardened_slot_mark(p, slot, size, site) : take_uncached(1, size, site);
 }
@@ -308,8 +316,8 @@ static inline bool is_on_one_page(const void *p, size_t slot)
 // No branch on how many pages a span has: sizes come in no order.
 static inline bool is_slot(unsigned cls, const void *p, uintptr_t page)
 {
-    page_id first = span_first_page((page_id){(uint32_t)page});
-    return span_slot_of(cls, p, (uintptr_t)page_address(first)) != SIZE_MAX;
+    size_t before = (size_t)*page_head_distance((page_id){(uint32_t)page}) * PAGE_SIZE;
+    return span_slot_of(cls, (void *)(before + (uintptr_t)p % PAGE_SIZE), 0) != SIZE_MAX;
 }
 
 static inline uint32_t hardened_entry(const struct tcache *self, uintptr_t page)
@@ -336,9 +344,9 @@ static NOINLINE void free_with_canary(void *p, const void *site)
 {
     struct tcache *self = tcache_own;
     uint32_t entry = hardened_entry(self, ((uintptr_t)p - self->base) >> PAGE_SHIFT);
-    size_t slot = size_class_size(entry_class(entry));
+    size_t slot = slot_of_field(entry & PAGE_CLASS_MASK);
     if (likely(slot != 0) && likely(is_on_one_page(p, slot)))
-        hardened_canary_free(p, site, self, slot);
+        hardened_canary_free(p, site, slot);
     else
         free_hardened_slowly(p, site);
 }
@@ -351,11 +359,12 @@ void alloc_free_slow(void *p)
 
 void alloc_free_elsewhere(void *p, const void *site)
 {
-    if (unlikely(is_hardened())) {
-        if (has_canaries())
-            free_with_canary(p, site);
-        else
+    enum harden_level level = harden_level();
+    if (unlikely(level != HARDEN_OFF)) {
+        if (level == HARDEN_PLACES)
             free_zeroed(p);
+        else
+            free_with_canary(p, site);
         return;
     }
     uintptr_t n = ((uintptr_t)p - sealed.map.base) >> PAGE_SHIFT;
@@ -442,9 +451,7 @@ void alloc_free_sized_elsewhere(void *p, size_t size, const void *site)
 static void *take_large_zeroed(size_t size, const void *site)
 {
     bool clean = false, recent = size <= PTRDIFF_MAX;
-    void *p = !recent         ? NULL
-              : is_hardened() ? hardened_large_recent(size, site)
-                              : large_alloc_recent(size);
+    void *p = !recent ? NULL : is_hardened() ? hardened_large_recent(size, site) : large_alloc_recent(size);
     if (p == NULL)
         p = take_large(size, 1, &clean, site);
     return p == NULL || clean ? p : memset(p, 0, size);

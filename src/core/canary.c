@@ -16,7 +16,7 @@ enum canary_state canary_look(const void *p, size_t slot, size_t *size)
         return CANARY_LIVE;
     if (word == 0)
         return CANARY_FRESH;
-    return canary_is_whole(word, ~hash) ? CANARY_FREED : CANARY_BROKEN;
+    return canary_says_freed(word, hash) ? CANARY_FREED : CANARY_BROKEN;
 }
 
 // What ran over the check alone left the rest; that is believed where the size is one for such a slot.
@@ -32,7 +32,7 @@ struct sites canary_sites(const void *p, size_t slot)
         return NO_SITES;
     uint64_t word = load_relaxed(canary_place(p, slot)), hash = canary_hash(p);
     const void *allocated = site_address((uint32_t)(word >> CANARY_ALLOCATED_SHIFT));
-    if (canary_is_whole(word, ~hash))
+    if (canary_says_freed(word, hash))
         return (struct sites){allocated, site_address((uint32_t)(word >> CANARY_SHIFT) & SITE_MASK)};
-    return canary_is_whole(word, hash) || says_size(word, slot) ? (struct sites){allocated, NULL} : NO_SITES;
+    return canary_says_live(word, hash) || says_size(word, slot) ? (struct sites){allocated, NULL} : NO_SITES;
 }

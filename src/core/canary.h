@@ -44,26 +44,44 @@ static inline uint64_t canary_hash(const void *p)
     return ((uintptr_t)p ^ sealed.secrets[0]) * sealed.secrets[1];
 }
 
-// `said` is what stands above the check.
-static inline uint32_t canary_check(uint64_t hash, uint64_t said)
+// `said` is what stands above the check, which is one half of these bits for a live slot, the other for a
+// freed one.
+static inline uint64_t canary_mixed(uint64_t hash, uint64_t said)
 {
-    return (uint32_t)((hash ^ said * UINT64_C(0x9e3779b97f4a7c15)) >> CANARY_SHIFT) | 1;
+    return hash ^ said * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static inline uint64_t canary_word(uint64_t hash, uint64_t said)
+static inline uint32_t canary_check_live(uint64_t hash, uint64_t said)
 {
-    return said << CANARY_SHIFT | canary_check(hash, said);
+    return (uint32_t)(canary_mixed(hash, said) >> CANARY_SHIFT) | 1;
+}
+
+static inline uint32_t canary_check_freed(uint64_t hash, uint64_t said)
+{
+    return (uint32_t)canary_mixed(hash, said) | 1;
 }
 
 static inline uint64_t canary_word_live(uint64_t hash, uint64_t site, uint64_t size)
 {
-    return canary_word(hash, site << SITE_BITS | size);
+    uint64_t said = site << SITE_BITS | size;
+    return said << CANARY_SHIFT | canary_check_live(hash, said);
 }
 
-// Whether the word is one of a live slot; of a freed one if `hash` is the complement of the address's.
-static inline bool canary_is_whole(uint64_t word, uint64_t hash)
+// What was live says who allocated it.
+static inline uint64_t canary_word_freed(uint64_t hash, uint64_t live_word, uint32_t site)
 {
-    return (uint32_t)word == canary_check(hash, word >> CANARY_SHIFT);
+    uint64_t said = live_word >> CANARY_ALLOCATED_SHIFT << SITE_BITS | site;
+    return said << CANARY_SHIFT | canary_check_freed(hash, said);
+}
+
+static inline bool canary_says_live(uint64_t word, uint64_t hash)
+{
+    return (uint32_t)word == canary_check_live(hash, word >> CANARY_SHIFT);
+}
+
+static inline bool canary_says_freed(uint64_t word, uint64_t hash)
+{
+    return (uint32_t)word == canary_check_freed(hash, word >> CANARY_SHIFT);
 }
 
 static inline size_t canary_size(uint64_t word) { return (size_t)(word >> CANARY_SHIFT & SITE_MASK); }
@@ -111,7 +129,7 @@ static inline void canary_set_live(void *p, size_t slot, size_t size, uint64_t h
 // True when `word`, the slot's, is that of a live one and nothing ran over the block's end.
 static inline bool canary_is_live_word(const void *p, size_t slot, uint64_t hash, uint64_t word)
 {
-    return likely(canary_is_whole(word, hash)) && likely(canary_size(word) <= slot - CANARY_BYTES) &&
+    return likely(canary_says_live(word, hash)) && likely(canary_size(word) <= slot - CANARY_BYTES) &&
            likely(canary_pad_stands(p, slot, canary_size(word)));
 }
 
@@ -126,11 +144,6 @@ static inline bool canary_is_live(const void *p, size_t slot, uint64_t hash, siz
 // Of a freed slot so much is cleared and looked at from its start on, and the sixteen bytes at its end: all
 // of most slots. To read the whole of large ones would cost more than what the program does with them.
 #define CANARY_WATCHED SLOT_CLEARED
-
-static inline uint64_t canary_word_freed(uint64_t hash, uint64_t live_word, uint32_t site)
-{
-    return canary_word(~hash, live_word >> CANARY_ALLOCATED_SHIFT << SITE_BITS | site);
-}
 
 static inline void canary_clear_long(void *p, size_t slot)
 {
@@ -160,7 +173,7 @@ static inline bool canary_is_clear(const void *p, size_t slot)
 static inline bool canary_is_free(const void *p, size_t slot, uint64_t hash)
 {
     uint64_t word = load_relaxed(canary_place(p, slot));
-    return (likely(canary_is_whole(word, ~hash)) || word == 0) && canary_is_clear(p, slot);
+    return (likely(canary_says_freed(word, hash)) || word == 0) && canary_is_clear(p, slot);
 }
 
 #endif

@@ -11,6 +11,7 @@
 #include "core/misuse.h"
 #include "core/os.h"
 #include "core/page_map.h"
+#include "core/random.h"
 #include <limits.h>
 #include <string.h>
 
@@ -41,6 +42,9 @@
 #define SWEEP_LEAST 4
 // Slots are looked at before they are handed out, and a first read would cost a fault of its own.
 #define POPULATED_PAGES 2
+// So many guards may stand before only one span in a share gets one.
+#define GUARDS_EVERYWHERE 128
+#define GUARDED_SHARE 4
 #define DRAINING_PARTS 4 // a span drains when one slot in so many is free
 
 // A pool is divided by the home of what lies in it: threads look into their own shard first. So the slots of
@@ -338,10 +342,17 @@ static struct span *make_span_again(page_id first, unsigned cls, uint32_t home)
     return span;
 }
 
-// Where canaries are wanted slots must be zero, and a guard stands behind the last one, if there can be one.
+// Each guard parts a mapping of the kernel's and keeps pages from being huge ones: a small heap has them
+// everywhere, a larger one where chance wants them.
+static bool wants_guard(void)
+{
+    return guard_is_possible() && (guard_count() < GUARDS_EVERYWHERE || random_below(GUARDED_SHARE) == 0);
+}
+
+// Where canaries are wanted slots must be zero.
 static struct span *make_guarded_span(unsigned cls, uint32_t home)
 {
-    size_t pages = size_class_table[cls].pages, guards = guard_is_possible() ? 1 : 0;
+    size_t pages = size_class_table[cls].pages, guards = wants_guard() ? 1 : 0;
     page_id retired = page_heap_take_tailed(pages + 1);
     if (retired.n != NO_PAGE.n)
         return make_span_again(retired, cls, home);

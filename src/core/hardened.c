@@ -184,16 +184,16 @@ void hardened_reject_written(const void *p, size_t slot)
 
 void hardened_retire_slowly(void *p) { tcache_overflow(p, page_entry(page_of(p))); }
 
-void hardened_canary_free_long(void *p, size_t slot, struct tcache *self, uint64_t word)
+void hardened_canary_free_long(void *p, size_t slot, uint64_t word)
 {
     canary_clear_long(p, slot);
     store_relaxed(canary_place(p, slot), word);
-    hardened_retire(self, p, slot);
+    hardened_retire(p, slot);
 }
 
-void hardened_canary_free_displaced(void *p, const void *site, struct tcache *self, size_t slot)
+void hardened_canary_free_displaced(void *p, const void *site, size_t slot)
 {
-    hardened_canary_free_at(p, site_number(site), self, slot);
+    hardened_canary_free_at(p, site_number(site), slot);
 }
 
 void *hardened_slot_mark_displaced(void *p, size_t slot, size_t size, const void *site)

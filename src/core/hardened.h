@@ -75,8 +75,9 @@ _Noreturn void hardened_reject_written(const void *p, size_t slot);
 void hardened_retire_slowly(void *p);
 
 // What leaves the quarantine goes to the cache. It is no double free: that was found before.
-static inline void hardened_retire(struct tcache *self, void *p, size_t slot)
+static inline void hardened_retire(void *p, size_t slot)
 {
+    struct tcache *self = tcache_own;
     struct quarantine *quarantine = load_relaxed(&self->quarantine);
     if (unlikely(quarantine == NULL)) {
         hardened_retire_slowly(p);
@@ -92,32 +93,32 @@ static inline void hardened_retire(struct tcache *self, void *p, size_t slot)
         hardened_retire_slowly(left);
 }
 
-void hardened_canary_free_long(void *p, size_t slot, struct tcache *self, uint64_t word);
-void hardened_canary_free_displaced(void *p, const void *site, struct tcache *self, size_t slot);
+void hardened_canary_free_long(void *p, size_t slot, uint64_t word);
+void hardened_canary_free_displaced(void *p, const void *site, size_t slot);
 
-static inline void hardened_canary_free_at(void *p, uint32_t site, struct tcache *self, size_t slot)
+static inline void hardened_canary_free_at(void *p, uint32_t site, size_t slot)
 {
     uint64_t hash = canary_hash(p), word = load_relaxed(canary_place(p, slot));
+    uint64_t freed = canary_word_freed(hash, word, site); // early, so that few registers are needed below
     if (unlikely(!canary_is_live_word(p, slot, hash, word)))
         hardened_reject(p, slot);
-    uint64_t freed = canary_word_freed(hash, word, site);
     if (slot > SLOT_SHORT) {
-        hardened_canary_free_long(p, slot, self, freed);
+        hardened_canary_free_long(p, slot, freed);
         return;
     }
     slot_clear_short(p, slot);
     store_relaxed(canary_place(p, slot), freed);
-    hardened_retire(self, p, slot);
+    hardened_retire(p, slot);
 }
 
 // p would be the start of a slot of that size, which is memory that can be read. Ends the process if p is no
 // live block.
-static inline void hardened_canary_free(void *p, const void *site, struct tcache *self, size_t slot)
+static inline void hardened_canary_free(void *p, const void *site, size_t slot)
 {
     if (site_is_at_first_place(site))
-        hardened_canary_free_at(p, site_first_place((uintptr_t)site), self, slot);
+        hardened_canary_free_at(p, site_first_place((uintptr_t)site), slot);
     else
-        hardened_canary_free_displaced(p, site, self, slot);
+        hardened_canary_free_displaced(p, site, slot);
 }
 
 void *hardened_slot_mark_displaced(void *p, size_t slot, size_t size, const void *site);
@@ -144,7 +145,7 @@ static inline void hardened_slot_free(void *p, const void *site, struct tcache *
                                       uint32_t entry)
 {
     if (has_canaries())
-        hardened_canary_free(p, site, self, slot);
+        hardened_canary_free(p, site, slot);
     else
         hardened_zeroed_free(p, slot, self, entry);
 }

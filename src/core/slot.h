@@ -56,11 +56,9 @@ static inline slot_chunk slot_bits(const void *p, size_t n)
         return slot_bits_of_half(p) | slot_bits_of_half(back - 8);
     if (n == 0)
         return (slot_chunk){0};
-    size_t second = min_size(1, n / sizeof *front - 1);
-    slot_chunk any = (front[0] | back[-1]) | (front[second] | back[-1 - (ptrdiff_t)second]);
-    if (n > 4 * sizeof *front)
-        any |= (front[2] | front[3]) | (back[-3] | back[-4]);
-    return any;
+    if (n < 4 * sizeof *front)
+        return (front[0] | back[-1]) | front[n / sizeof *front / 2];
+    return ((front[0] | front[1]) | (front[2] | front[3])) | ((back[-1] | back[-2]) | (back[-3] | back[-4]));
 }
 
 #endif
