@@ -436,12 +436,24 @@ void alloc_free_sized_slow(void *p, size_t size)
     alloc_free_fast(p);
 }
 
-// Mostly the heap is hardened, and the class is the size's.
+// Whether p, as far as a look at its page and its word tells, is a small block of just that size; what
+// follows finds out whether it is a block.
+static inline bool fits_exactly(const void *p, size_t size)
+{
+    struct tcache *self = tcache_own;
+    uint32_t field = hardened_entry(self, ((uintptr_t)p - self->base) >> PAGE_SHIFT) & PAGE_CLASS_MASK;
+    if (size > SIZE_CLASS_SMALL_MAX - CANARY_BYTES || field == 0)
+        return false;
+    if (!has_canaries())
+        return field == self->class_field[size];
+    size_t slot = slot_of_field(field);
+    return is_on_one_page(p, slot) && canary_size(load_relaxed(canary_place(p, slot))) == size;
+}
+
+// Mostly the heap is hardened, and the size is the block's.
 void alloc_free_sized_elsewhere(void *p, size_t size, const void *site)
 {
-    bool fits = is_hardened() && !has_canaries() && size <= SIZE_CLASS_MAX &&
-                entry_class(page_entry(page_of(p))) == size_class_of(size);
-    if (!fits && p != NULL)
+    if (!fits_exactly(p, size) && p != NULL)
         alloc_check_size(p, 1, size);
     alloc_free_elsewhere(p, site);
 }

@@ -216,12 +216,16 @@ static void flush_class(struct tcache *self, unsigned cls, enum flush_to to)
     refund(self, cls);
 }
 
+// Into the bins as far as there is room, so that they go on with others of their class.
 static void flush_quarantine(struct tcache *self)
 {
     struct quarantine *quarantine = load_relaxed(&self->quarantine);
     size_t from = 0;
-    for (void *p; quarantine != NULL && (p = quarantine_next(quarantine, &from)) != NULL;)
-        central_give(entry_class(page_entry(page_of(p))), &p, 1);
+    for (void *p; quarantine != NULL && (p = quarantine_next(quarantine, &from)) != NULL;) {
+        uint32_t entry = page_entry(page_of(p)), field = entry - self->tag;
+        if (!bin_put(field <= PAGE_CLASS_MASK ? bin_at(self, field) : bin_away(self, entry), p))
+            central_give(entry_class(entry), &p, 1);
+    }
 }
 
 // A class without capacity holds nothing.
