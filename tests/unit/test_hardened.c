@@ -273,7 +273,45 @@ Test(hardened, the_quarantine_goes_home_with_all_else)
     expect_whole();
 }
 
-Test(hardened, a_guard_stands_behind_each_span)
+// The first 128, and of the others a quarter; this many lie within so much of it all but never.
+Test(hardened, of_many_spans_a_share_has_a_guard)
+{
+    enum { SPANS = 2000, FIRST = 128, BEYOND = (SPANS - FIRST) / 4 };
+    static char *blocks[8 * SPANS];
+    start_at("2");
+    skip_without_guards();
+    for (size_t i = 0; i < 8 * SPANS; i++) {
+        blocks[i] = alloc_fast(8000);
+        memset(blocks[i], 255, 8000);
+    }
+    cr_assert_gt(guard_count(), FIRST + BEYOND * 3 / 4);
+    cr_assert_lt(guard_count(), FIRST + BEYOND * 5 / 4);
+    for (size_t i = 0; i < 8 * SPANS; i++)
+        alloc_free_sized(blocks[i], 8000);
+    tcache_flush();
+    expect_whole();
+    for (size_t i = 0; i < 8 * SPANS; i++) // spans with guards and spans without, both used before
+        blocks[i] = alloc_fast(4000);
+    expect_whole();
+}
+
+Test(hardened, what_waits_in_the_quarantine_goes_home_with_the_cache)
+{
+    enum { MANY = 2000 };
+    void *blocks[MANY];
+    struct stats stats;
+    start_at("2");
+    for (size_t i = 0; i < MANY; i++)
+        blocks[i] = alloc_fast(20 + i % 900);
+    for (size_t i = 0; i < MANY; i++)
+        alloc_free_fast(blocks[i]);
+    alloc_collect();
+    survey_take(&stats);
+    cr_assert_eq(stats.live_bytes + stats.cached_thread_bytes + stats.cached_batch_bytes, 0u);
+    expect_whole();
+}
+
+Test(hardened, a_guard_stands_behind_each_of_the_first_spans)
 {
     start_at("2");
     char *p = alloc_fast(50000);
