@@ -453,7 +453,9 @@ static inline bool fits_exactly(const void *p, size_t size)
 // Mostly the heap is hardened, and the size is the block's.
 void alloc_free_sized_elsewhere(void *p, size_t size, const void *site)
 {
-    if (!fits_exactly(p, size) && p != NULL)
+    if (p == NULL)
+        return;
+    if (!fits_exactly(p, size))
         alloc_check_size(p, 1, size);
     alloc_free_elsewhere(p, site);
 }
