@@ -75,11 +75,14 @@ Test(os, reserve_aligns_and_keeps_only_what_was_asked_for)
         cr_assert_not(is_readable(p));
         char *end = p + 64 * os_page_size();
         cr_assert_not(os_reserve_at(end - os_page_size(), os_page_size()));
-        if (align >= MIB) { // both sides were part of the mapping that was trimmed
+        if (align >= MIB) { // both sides are free, or were part of the mapping that was trimmed
             cr_assert(os_reserve_at(end, os_page_size()), "the tail stays mapped for %zu", align);
             cr_assert(os_reserve_at(p - os_page_size(), os_page_size()), "the head stays mapped for %zu",
                       align);
+            os_release(end, os_page_size());
+            os_release(p - os_page_size(), os_page_size());
         }
+        os_release(p, 64 * os_page_size()); // or the next one might lie beside it
     }
 }
 
@@ -93,6 +96,8 @@ Test(os, reserve_finds_an_aligned_place_with_one_mapping)
     char *second = os_reserve(size, align); // the same place is taken
     cr_assert_eq((uintptr_t)second % align, 0u);
     cr_assert(second >= p + size || second + size <= p);
+    cr_assert(os_reserve_at(second + size, os_page_size()), "the tail stays mapped");
+    cr_assert(os_reserve_at(second - os_page_size(), os_page_size()), "the head stays mapped");
     os_release(p, size);
     os_release(second, size);
 }
