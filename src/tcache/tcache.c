@@ -29,8 +29,9 @@
 #define REFUSALS 64
 // Of the common bound this part is kept for caches that take less than an equal share of it.
 #define SHARED_PARTS 8
-#define EPOCHS_IDLE 2   // a thread that is so many behind met no slow path in the whole of a period
-#define WAVE_BATCHES 16 // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
+#define DECLINING_ROOM 16 // so many objects of draining spans wait in a bin
+#define EPOCHS_IDLE 2     // a thread that is so many behind met no slow path in the whole of a period
+#define WAVE_BATCHES 16   // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
 
 struct tcache tcache_none = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
 struct tcache tcache_gone = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
@@ -662,21 +663,28 @@ static bool may_send(struct tcache *self, unsigned cls)
     return (self->sends & bit) != 0;
 }
 
-// What belongs to draining spans goes home. True when there is room for as many objects again then.
+// What belongs to draining spans goes home. Where that is much of what came the bin is kept small: the class
+// is in decline, and should the thread stop, each object that waits would hold a page. True when there is
+// room then.
 static bool drain_away(struct tcache *self, struct bin *bin, unsigned cls)
 {
     struct batch *batch = central_drains(cls) ? unload(bin) : NULL;
     if (batch == NULL)
         return false;
+    size_t before = batch_count(batch);
     central_drain(cls, batch);
     load(bin, batch, self->capacity[cls]);
-    return 2 * batch_count(batch) <= self->capacity[cls];
+    size_t gone = before - batch_count(batch), room = self->capacity[cls] - batch_count(batch);
+    bool declines = min_size(gone, room) >= DECLINING_ROOM / 2;
+    if (declines)
+        store_relaxed(&bin->full, load_relaxed(&bin->top) + min_size(room, DECLINING_ROOM));
+    return declines || 2 * batch_count(batch) <= self->capacity[cls];
 }
 
 // The same for the away bin: a full batch goes at once.
 static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    if (extend(self, bin, cls) || drain_away(self, bin, cls))
+    if (drain_away(self, bin, cls) || extend(self, bin, cls))
         return true;
     if (grow(self, cls, next_capacity(self, cls), sealed.capacity_limit[cls]) && extend(self, bin, cls))
         return true;

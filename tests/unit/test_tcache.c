@@ -473,6 +473,34 @@ Test(tcache, a_thread_that_only_frees_sends_batches_on)
     cr_assert(survey_validate());
 }
 
+// In no order, as far as spans are concerned: three quarters of each are free when three quarters of all are.
+enum { BURST = 20000, BURST_STEP = 7919 };
+
+static void *free_another_ones_burst(void *arg)
+{
+    void **objects = arg;
+    size_t most = 0;
+    for (size_t i = 0; i < BURST; i++) {
+        alloc_free_fast(objects[i * BURST_STEP % BURST]);
+        struct bin *away = &tcache_self->away[CLS];
+        if (i > 3 * BURST / 4 && (size_t)(load_relaxed(&away->top) - load_relaxed(&away->empty)) > most)
+            most = (size_t)(load_relaxed(&away->top) - load_relaxed(&away->empty));
+    }
+    cr_assert_leq(most, (size_t)LIMIT / 4);
+    cr_assert(tcache_validate());
+    return NULL;
+}
+
+// The thread may stop at any moment, and each object of an emptied span would hold a page then.
+Test(tcache, little_waits_of_spans_that_are_being_emptied)
+{
+    static void *objects[BURST];
+    allocate(objects, BURST, SIZE);
+    tcache_flush(); // a span that is held does not drain
+    in_thread(free_another_ones_burst, objects);
+    cr_assert(survey_validate());
+}
+
 // A quarter of the objects stays, in all spans alike, and then one after another is replaced. What is freed
 // is at once allocated again, so that without further ado each would stay where it is, in spans that are
 // three quarters free.
