@@ -7,8 +7,14 @@
 #include "core/os.h"
 #include "core/page_map.h"
 #include "core/span.h"
+#include <string.h>
 
 #define LEARN_PARTS 4
+#define ZEROED_PAGES 256 // of the kernel's are looked at together
+#define ZEROED_LEAST ((size_t)128 << 10)
+#define SPARED_LEAST 32 // fewer pages without memory are filled
+#define ZEROED_RUNS 8   // for more of them so many calls to the kernel do not pay
+#define ANEW_PARTS 8    // one page in so many may be fetched anew: a fault costs as much as to fill many
 
 // A few places tell whether the program has filled a block that held nothing; its ends alone do not, since
 // many write a header and a trailer.
@@ -85,6 +91,82 @@ void *large_alloc(size_t size, size_t align, bool *clean)
     if (block.clean && huge_may_learn(pages))
         watch(block.first, pages);
     return page_address(block.first);
+}
+
+// --- Zeros. Many a program that asks for them writes to a few places of what it gets. What nobody has
+// written to stays without memory then: filling it would cost more, and hold memory for nothing. Places that
+// differ from one use of the block to the next add up, until it begins anew.
+
+struct presence {
+    size_t count, runs;
+    unsigned char pages[ZEROED_PAGES]; // bit 0: that page is resident
+};
+
+// Neighbouring pages of which all are resident, or none.
+static size_t run_at(const struct presence *self, size_t from, size_t n)
+{
+    size_t end = from + 1;
+    while (end < n && ((self->pages[end] ^ self->pages[from]) & 1) == 0)
+        end++;
+    return end - from;
+}
+
+static void look(struct presence *self, char *start, size_t n)
+{
+    os_presence(start, n * os_page_size(), self->pages);
+    self->count = self->runs = 0;
+    for (size_t at = 0, run; at < n; at += run, self->runs++) {
+        run = run_at(self, at, n);
+        self->count += (self->pages[at] & 1) != 0 ? run : 0;
+    }
+}
+
+// What is not resident may lie in the swap space.
+static void zero_run(char *start, size_t size, bool resident)
+{
+    if (resident || !os_purge(start, size))
+        memset(start, 0, size);
+}
+
+static void zero_runs(const struct presence *self, char *start, size_t n)
+{
+    size_t page = os_page_size();
+    for (size_t at = 0, run; at < n; at += run) {
+        run = run_at(self, at, n);
+        zero_run(start + at * page, run * page, (self->pages[at] & 1) != 0);
+    }
+}
+
+// True if all is resident then.
+static bool zero_pages(char *start, size_t n)
+{
+    struct presence presence;
+    look(&presence, start, n);
+    if (presence.runs <= ZEROED_RUNS && n - presence.count >= SPARED_LEAST) {
+        zero_runs(&presence, start, n);
+        return false;
+    }
+    bool anew = presence.count * ANEW_PARTS <= n;
+    zero_run(start, n * os_page_size(), !anew);
+    return !anew;
+}
+
+static bool zero_piecewise(char *start, size_t n)
+{
+    bool filled = true;
+    for (size_t at = 0; at < n; at += ZEROED_PAGES)
+        filled &= zero_pages(start + at * os_page_size(), min_size(n - at, ZEROED_PAGES));
+    return filled;
+}
+
+void large_zero(void *block, size_t size)
+{
+    struct span *span = span_at(page_of(block));
+    size_t pages = size >= ZEROED_LEAST && !span->filled ? size / os_page_size() : 0,
+           whole = pages * os_page_size();
+    if (pages != 0)
+        span->filled = zero_piecewise(block, pages);
+    memset((char *)block + whole, 0, size - whole);
 }
 
 void large_free(page_id first)

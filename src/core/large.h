@@ -12,6 +12,9 @@
 void *large_alloc(size_t size, size_t align, bool *clean);
 // A block that was freed a moment ago, of that many pages or some more, or NULL; 1 <= size <= PTRDIFF_MAX.
 void *large_alloc_recent(size_t size);
+// Makes `size` bytes of a block that may hold memory read as zeros; of one that large_alloc or
+// large_alloc_recent gave.
+void large_zero(void *block, size_t size);
 void large_free(page_id first);
 size_t large_size(page_id first);
 // What the two above do about huge pages, for other large blocks: one begins whose memory is fresh, and of

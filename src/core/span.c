@@ -106,6 +106,7 @@ struct span *span_make_large(page_id first, size_t pages, bool fresh)
     self->slots = 1;
     self->cls = 0;
     self->fresh = fresh;
+    self->filled = false;
     page_map_set(first, 1, PAGE_LARGE);
     return self;
 }

@@ -90,7 +90,8 @@ struct span {
     // the pages that were asked for.
     atomic_u32 asked, offset;
     atomic_u32 sites; // relaxed: of a hardened large block or a lone one, allocated << 16 | freed (site.h)
-    uint8_t unused[12];
+    bool filled; // a large span that was resident as a whole when it was last filled with zeros; the owner's
+    uint8_t unused[11];
     atomic_u64 bits[16]; // slot i is free <=> bit i % 64 of word i / 64 is set
 };
 

@@ -209,3 +209,66 @@ Test(large, a_block_of_used_memory_teaches_nothing)
     large_free(page_of(p));
     cr_assert_not(huge_pays(HUGE_PAGES, 0, false), "the same one again");
 }
+
+// --- Zeros in a block that may hold memory. It has so many of the kernel's pages.
+
+enum { ZEROED = 384 }; // too few for huge ones
+
+static size_t page_size(void) { return os_page_size(); }
+
+// Freed and taken again, with something in each of those pages of which `step` is the distance.
+static char *used_block(size_t step)
+{
+    char *p = make(ZEROED * page_size(), 1);
+    for (size_t i = 0; i < ZEROED; i += step)
+        memset(p + i * page_size(), 7, page_size());
+    large_free(page_of(p));
+    cr_assert_eq(large_alloc_recent(ZEROED * page_size()), p);
+    return p;
+}
+
+static void expect_zeros(const char *p, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        cr_assert_eq(p[i], 0, "at %zu", i);
+}
+
+static size_t resident(const char *p) { return os_resident_pages(p, ZEROED * page_size()); }
+
+Test(large, zeros_bring_no_memory_to_what_was_left_alone)
+{
+    char *p = used_block(ZEROED / 4);
+    large_zero(p, ZEROED * page_size());
+    cr_assert_eq(resident(p), 4u);
+    expect_zeros(p, ZEROED * page_size());
+}
+
+Test(large, scattered_places_do_not_add_up)
+{
+    char *p = used_block(ZEROED / 32);
+    large_zero(p, ZEROED * page_size());
+    cr_assert_eq(resident(p), 0u);
+    expect_zeros(p, ZEROED * page_size());
+}
+
+Test(large, what_is_mostly_in_use_is_filled)
+{
+    char *p = used_block(2);
+    large_zero(p, ZEROED * page_size());
+    cr_assert_eq(resident(p), (size_t)ZEROED);
+    expect_zeros(p, ZEROED * page_size());
+    memset(p, 7, ZEROED * page_size());
+    large_zero(p, ZEROED * page_size() - 5); // now it is known to be resident as a whole
+    expect_zeros(p, ZEROED * page_size() - 5);
+    cr_assert_eq(p[ZEROED * page_size() - 5], 7);
+}
+
+// What the kernel does not give back it keeps as it was.
+Test(large, zeros_where_nothing_goes_back)
+{
+    char *p = used_block(ZEROED / 32);
+    os_fail_nth(1);
+    large_zero(p, ZEROED * page_size());
+    os_fail_nth(0);
+    expect_zeros(p, ZEROED * page_size());
+}
