@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOME = 9, SMALL = 21 }; // SMALL: 512 bytes, 32 slots in one page
+enum { HOME = 9, SMALL = 22 }; // SMALL: 512 bytes, 32 slots in one page
 
 static void setup(void) { cr_assert(heap_start()); }
 TestSuite(central, .init = setup);

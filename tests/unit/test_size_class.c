@@ -39,12 +39,18 @@ Test(size_class, small_requests_lose_less_than_sixteen_bytes)
         cr_assert_lt(size_class_size(size_class_of(size)) - size, 16);
 }
 
-Test(size_class, larger_requests_lose_at_most_an_eighth)
+Test(size_class, larger_requests_lose_at_most_an_eighth_and_the_largest_a_fifth)
 {
     for (size_t size = 129; size <= SIZE_CLASS_MAX; size++) {
-        size_t slot = size_class_size(size_class_of(size));
-        cr_assert_leq((slot - size) * 8, slot, "size %zu in %zu", size, slot);
+        size_t slot = size_class_size(size_class_of(size)), parts = size <= 32768 ? 8 : 5;
+        cr_assert_leq((slot - size) * parts, slot, "size %zu in %zu", size, slot);
     }
+}
+
+Test(size_class, a_short_header_before_a_power_of_two_costs_little)
+{
+    cr_assert_eq(size_class_size(size_class_of(256 + 16)), 256 + 16);
+    cr_assert_eq(size_class_size(size_class_of(512 + 16)), 512 + 16);
 }
 
 Test(size_class, powers_of_two_fit_exactly)

@@ -422,7 +422,7 @@ static void give_slots(struct span *span, uint64_t slots)
 
 Test(span, a_span_is_due_to_rest_when_it_is_as_at_the_last_visit)
 {
-    struct span *span = new_span(21); // 32 slots
+    struct span *span = new_span(22); // 32 slots
     void *out[32];
     cr_assert_eq(span_take(span, out, 32), 32u);
     give_slots(span, 0xffff);
@@ -435,7 +435,7 @@ Test(span, a_span_is_due_to_rest_when_it_is_as_at_the_last_visit)
 
 Test(span, a_resting_span_is_due_again_when_a_quarter_of_the_live_ones_went)
 {
-    struct span *span = new_span(21);
+    struct span *span = new_span(22);
     void *out[32];
     cr_assert_eq(span_take(span, out, 32), 32u);
     give_slots(span, 0xffffff); // 8 are live
