@@ -88,7 +88,7 @@ Test(os, reserve_aligns_and_keeps_only_what_was_asked_for)
 
 Test(os, reserve_finds_an_aligned_place_with_one_mapping)
 {
-    size_t size = 64 * MIB, align = 32 * MIB;
+    size_t size = 64 * os_page_size(), align = 32 * MIB;
     uint32_t before = os_fallible_calls();
     char *p = os_reserve(size, align);
     cr_assert_eq(os_fallible_calls() - before, 1u);
