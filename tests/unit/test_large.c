@@ -154,7 +154,8 @@ Test(large, blocks_that_were_filled_earn_huge_pages)
 // arg is the other thread's place: a thread that shares it makes no block.
 static void *make_block_elsewhere(void *arg) { return watched_here() == arg ? NULL : make(BLOCK, 1); }
 
-// Each further stack is longer, and so lies elsewhere.
+// Each further stack is longer, so that none is used again, and a page is left where the one before ended: so it
+// lies elsewhere at both ends.
 static void make_block_in_thread(void)
 {
     void *block = NULL;
@@ -166,6 +167,7 @@ static void make_block_in_thread(void)
         cr_assert_eq(pthread_create(&other, &stack, make_block_elsewhere, watched_here()), 0);
         cr_assert_eq(pthread_join(other, &block), 0);
         pthread_attr_destroy(&stack);
+        cr_assert_not_null(os_map(os_page_size()));
     }
     cr_assert_not_null(block);
 }
