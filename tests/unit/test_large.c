@@ -154,20 +154,21 @@ Test(large, blocks_that_were_filled_earn_huge_pages)
 // arg is the other thread's place: a thread that shares it makes no block.
 static void *make_block_elsewhere(void *arg) { return watched_here() == arg ? NULL : make(BLOCK, 1); }
 
-// Each further stack is longer, so that none is used again, and a page is left where the one before ended: so it
-// lies elsewhere at both ends.
+// Each further stack is longer, so that none is used again, and something is left in its place: so both ends
+// lie elsewhere.
 static void make_block_in_thread(void)
 {
     void *block = NULL;
     for (size_t i = 1; block == NULL && i <= 32; i++) {
+        size_t size = ((size_t)1 << 18) + i * (36 << 10);
         pthread_attr_t stack;
         pthread_t other;
         pthread_attr_init(&stack);
-        pthread_attr_setstacksize(&stack, ((size_t)1 << 18) + i * (36 << 10));
+        pthread_attr_setstacksize(&stack, size);
         cr_assert_eq(pthread_create(&other, &stack, make_block_elsewhere, watched_here()), 0);
         cr_assert_eq(pthread_join(other, &block), 0);
         pthread_attr_destroy(&stack);
-        cr_assert_not_null(os_map(os_page_size()));
+        cr_assert_not_null(os_map(size));
     }
     cr_assert_not_null(block);
 }
