@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Spans that come to rest where the kernel's pages are larger than the heap's: one thread visits, one gives.
 // What goes back is whole pages of the kernel's, inside the span.
-#define SLOT_CLASS 47 // five pages: a page of the kernel's and a part of the next
-#define SLOT_SIZE 10240
+#define SLOT_SIZE 10240 // five pages: a page of the kernel's and a part of the next
 #include "slots.h"
 
 static struct slots slots[2];

@@ -14,11 +14,11 @@
 #include <string.h>
 
 // Eight slots of 4096 bytes in two pages: a slot is as large as a page of the kernel. A scenario may choose
-// another class of eight slots.
-#ifndef SLOT_CLASS
-#define SLOT_CLASS 39
+// another size with eight slots.
+#ifndef SLOT_SIZE
 #define SLOT_SIZE 4096
 #endif
+#define SLOT_CLASS size_class_of(SLOT_SIZE)
 #define SPAN_SLOTS 8
 #define SLOTS_MAX 64
 
