@@ -20,7 +20,7 @@ static struct {
 bool zone_table_init(void)
 {
     lock_init(&table.lock, LOCK_ZONES);
-    if (sealed.zones == NULL)
+    if (sealed.zones == NULL) // first: the states then begin in the page that describes both
         sealed.zones = meta_alloc(page_map_zones() * sizeof *sealed.zones, sizeof(void *));
     if (table.state == NULL)
         table.state = meta_alloc(page_map_zones(), 1);

@@ -137,6 +137,7 @@ void background_start(void)
 
 void background_stop(void)
 {
+    // Relaxed: the word itself is what the thread waits for. It may wait in the two states below only.
     uint32_t keeper = exchange_relaxed(&decay_keeper, KEEPER_STOPPED);
     if (keeper == KEEPER_ASLEEP || keeper == KEEPER_AWAKE)
         os_unpark_all(&decay_keeper);

@@ -145,19 +145,17 @@ static inline bool canary_is_live(const void *p, size_t slot, uint64_t hash, siz
 // of most slots. To read the whole of large ones would cost more than what the program does with them.
 #define CANARY_WATCHED SLOT_CLEARED
 
-static inline void canary_clear_long(void *p, size_t slot)
+// A slot is freed; `word` is canary_word_freed's. One for slots of at most SLOT_SHORT bytes, one for others.
+static inline void canary_set_freed_short(void *p, size_t slot, uint64_t word)
+{
+    slot_clear_short(p, slot);
+    store_relaxed(canary_place(p, slot), word);
+}
+
+static inline void canary_set_freed_long(void *p, size_t slot, uint64_t word)
 {
     slot_clear_long(p, slot);
     *(slot_chunk *)(void *)((char *)p + slot - sizeof(slot_chunk)) = (slot_chunk){0};
-}
-
-static inline void canary_set_freed(void *p, size_t slot, uint64_t hash, uint32_t site)
-{
-    uint64_t word = canary_word_freed(hash, load_relaxed(canary_place(p, slot)), site);
-    if (slot <= SLOT_SHORT)
-        slot_clear_short(p, slot);
-    else
-        canary_clear_long(p, slot);
     store_relaxed(canary_place(p, slot), word);
 }
 

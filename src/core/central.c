@@ -390,7 +390,8 @@ static bool is_used(unsigned cls) { return (load_relaxed(&used_classes) >> cls &
 static struct span *hold_any(unsigned cls, uint32_t home, enum central_reach reach)
 {
     struct central *self = &centrals[cls];
-    if (!is_used(cls)) // the pool was never touched
+    // The pool was never touched, or its first span is about to be noted: then the class has two.
+    if (!is_used(cls))
         return reach == CENTRAL_NEAR ? NULL : make_span(self, cls, home);
     struct span *span = hold_listed(self, shard_of(self, home));
     if (span != NULL || reach == CENTRAL_NEAR)

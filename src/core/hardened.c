@@ -186,8 +186,7 @@ void hardened_retire_slowly(void *p) { tcache_overflow(p, page_entry(page_of(p))
 
 void hardened_canary_free_long(void *p, size_t slot, uint64_t word)
 {
-    canary_clear_long(p, slot);
-    store_relaxed(canary_place(p, slot), word);
+    canary_set_freed_long(p, slot, word);
     hardened_retire(p, slot);
 }
 

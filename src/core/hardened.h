@@ -38,9 +38,7 @@ void hardened_push_slowly(void *p, uint32_t entry);
 
 static inline void hardened_push(void *p, struct tcache *self, uint32_t entry)
 {
-    uint32_t field = entry - self->tag;
-    struct bin *bin = likely(field <= PAGE_CLASS_MASK) ? bin_at(self, field) : bin_away(self, entry);
-    if (unlikely(!bin_push(bin, p)))
+    if (unlikely(!bin_push(bin_of(self, entry), p)))
         hardened_push_slowly(p, entry);
 }
 
@@ -87,9 +85,7 @@ static inline void hardened_retire(void *p, size_t slot)
     if (left == NULL)
         return;
     uint32_t entry = load_relaxed(&self->entries[((uintptr_t)left - self->base) >> PAGE_SHIFT]);
-    uint32_t field = entry - self->tag;
-    if (unlikely(
-            !bin_put(likely(field <= PAGE_CLASS_MASK) ? bin_at(self, field) : bin_away(self, entry), left)))
+    if (unlikely(!bin_put(bin_of(self, entry), left)))
         hardened_retire_slowly(left);
 }
 
@@ -106,8 +102,7 @@ static inline void hardened_canary_free_at(void *p, uint32_t site, size_t slot)
         hardened_canary_free_long(p, slot, freed);
         return;
     }
-    slot_clear_short(p, slot);
-    store_relaxed(canary_place(p, slot), freed);
+    canary_set_freed_short(p, slot, freed);
     hardened_retire(p, slot);
 }
 

@@ -26,7 +26,8 @@ bool heap_has_started(void) { return load_acquire(&phase) == STARTED; } // pairs
 
 static void load_options(void)
 {
-    static bool pending = true; // a start that failed further on is tried again, without the warnings
+    static bool pending =
+        true; // a start that failed further on is tried again, without the warnings; as `phase`
     struct printer warnings;
     if (!pending)
         return;

@@ -111,14 +111,16 @@ static size_t run_at(const struct presence *self, size_t from, size_t n)
     return end - from;
 }
 
-static void look(struct presence *self, char *start, size_t n)
+static bool look(struct presence *self, char *start, size_t n)
 {
-    os_presence(start, n * os_page_size(), self->pages);
+    if (!os_presence(start, n * os_page_size(), self->pages))
+        return false;
     self->count = self->runs = 0;
     for (size_t at = 0, run; at < n; at += run, self->runs++) {
         run = run_at(self, at, n);
         self->count += (self->pages[at] & 1) != 0 ? run : 0;
     }
+    return true;
 }
 
 // What is not resident may lie in the swap space.
@@ -141,7 +143,10 @@ static void zero_runs(const struct presence *self, char *start, size_t n)
 static bool zero_pages(char *start, size_t n)
 {
     struct presence presence;
-    look(&presence, start, n);
+    if (!look(&presence, start, n)) {
+        memset(start, 0, n * os_page_size());
+        return true;
+    }
     if (presence.runs <= ZEROED_RUNS && n - presence.count >= SPARED_LEAST) {
         zero_runs(&presence, start, n);
         return false;
@@ -162,8 +167,9 @@ static bool zero_piecewise(char *start, size_t n)
 void large_zero(void *block, size_t size)
 {
     struct span *span = span_at(page_of(block));
-    size_t pages = size >= ZEROED_LEAST && !span->filled ? size / os_page_size() : 0,
-           whole = pages * os_page_size();
+    // Where the kernel's pages are larger than the heap's a block may begin within one.
+    bool looks = size >= ZEROED_LEAST && !span->filled && os_page_size() <= PAGE_SIZE;
+    size_t pages = looks ? size / os_page_size() : 0, whole = pages * os_page_size();
     if (pages != 0)
         span->filled = zero_piecewise(block, pages);
     memset((char *)block + whole, 0, size - whole);

@@ -63,8 +63,8 @@ struct os_memory {
 };
 struct os_memory os_memory(void);
 // For each page of the kernel's in a range, whose start is such a page's: bit 0 of a byte says whether it is
-// resident.
-void os_presence(void *address, size_t size, unsigned char *pages);
+// resident. False, and all of them 0, where the kernel does not say.
+bool os_presence(void *address, size_t size, unsigned char *pages);
 // Resident memory of this process in bytes, and its faults since the start.
 size_t os_resident_bytes(void);
 void os_page_faults(uint64_t *minor, uint64_t *major);

@@ -331,12 +331,14 @@ struct os_memory os_memory(void)
     return (struct os_memory){files, parse_number(text, 1) * os_page_size() - files, 0};
 }
 
-void os_presence(void *address, size_t size, unsigned char *pages)
+bool os_presence(void *address, size_t size, unsigned char *pages)
 {
     int saved = errno;
-    if (mincore(address, size, pages) != 0)
+    bool known = mincore(address, size, pages) == 0;
+    if (!known)
         memset(pages, 0, size / os_page_size());
     errno = saved;
+    return known;
 }
 
 void os_page_faults(uint64_t *minor, uint64_t *major)

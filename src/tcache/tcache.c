@@ -223,8 +223,8 @@ static void flush_quarantine(struct tcache *self)
     struct quarantine *quarantine = load_relaxed(&self->quarantine);
     size_t from = 0;
     for (void *p; quarantine != NULL && (p = quarantine_next(quarantine, &from)) != NULL;) {
-        uint32_t entry = page_entry(page_of(p)), field = entry - self->tag;
-        if (!bin_put(field <= PAGE_CLASS_MASK ? bin_at(self, field) : bin_away(self, entry), p))
+        uint32_t entry = page_entry(page_of(p));
+        if (!bin_put(bin_of(self, entry), p))
             central_give(entry_class(entry), &p, 1);
     }
 }
@@ -716,8 +716,7 @@ void tcache_overflow(void *p, uint32_t entry)
         central_give(cls, &p, 1);
         return;
     }
-    bool home = entry >> PAGE_HOME_SHIFT == home_of(self);
-    push(self, home ? &self->bins[cls] : bin_away(self, entry), cls, p);
+    push(self, bin_of(self, entry), cls, p);
     leave(self);
 }
 

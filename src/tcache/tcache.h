@@ -125,6 +125,13 @@ static inline struct bin *bin_away(struct tcache *self, uint32_t entry)
     return bin_at(self, (entry & PAGE_CLASS_MASK) + AWAY_FIELD);
 }
 
+// Where a free object goes that lies on a page with that entry.
+static inline struct bin *bin_of(struct tcache *self, uint32_t entry)
+{
+    uint32_t field = entry - self->tag;
+    return likely(field <= PAGE_CLASS_MASK) ? bin_at(self, field) : bin_away(self, entry);
+}
+
 static inline void bin_add(struct bin *bin, void **top, void *p)
 {
     top[1] = p;

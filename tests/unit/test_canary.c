@@ -20,7 +20,13 @@ static void start(void)
 TestSuite(canary, .init = start);
 
 static void set_live(void *p, size_t size) { canary_set_live(p, SLOT, size, canary_hash(p), 7); }
-static void set_freed(void) { canary_set_freed(slot, SLOT, canary_hash(slot), 9); }
+static void set_freed_at(void *p, size_t size, uint32_t site)
+{
+    uint64_t word = canary_word_freed(canary_hash(p), load_relaxed(canary_place(p, size)), site);
+    (size <= SLOT_SHORT ? canary_set_freed_short : canary_set_freed_long)(p, size, word);
+}
+
+static void set_freed(void) { set_freed_at(slot, SLOT, 9); }
 static enum canary_state look(size_t *size) { return canary_look(slot, SLOT, size); }
 
 Test(canary, a_slot_is_fresh_live_and_freed_in_turn)
@@ -86,7 +92,7 @@ Test(canary, a_slot_of_every_class_is_looked_at_as_far_as_it_is_watched)
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
         size_t size = size_class_size(cls), hash = canary_hash(any);
         memset(any, 1, size);
-        canary_set_freed(any, size, hash, 9);
+        set_freed_at(any, size, 9);
         cr_assert(fill_is_zero(any, min_size(size - CANARY_BYTES, CANARY_WATCHED)));
         cr_assert(canary_is_free(any, size, hash), "%zu", size);
         for (size_t at = 0; at < size - CANARY_BYTES; at += 1 + size / 1000) {
@@ -131,7 +137,7 @@ Test(canary, a_slot_tells_its_sites)
     memset(slot + SLOT - CANARY_BYTES, 'a', 6);
     cr_assert_null(canary_sites(slot, SLOT).allocated);
     canary_set_live(slot, SLOT, 100, canary_hash(slot), first);
-    canary_set_freed(slot, SLOT, canary_hash(slot), second);
+    set_freed_at(slot, SLOT, second);
     cr_assert_eq(canary_sites(slot, SLOT).allocated, (const void *)0x1000);
     cr_assert_eq(canary_sites(slot, SLOT).freed, (const void *)0x2000);
 }
