@@ -83,7 +83,7 @@ static struct batch *make_locked(void)
     if (chunk >= CHUNKS)
         return NULL;
     if (load_relaxed(&chunks[chunk]) == NULL) {
-        struct batch *fresh = meta_alloc(CHUNK_BATCHES * sizeof *fresh, sizeof *fresh);
+        struct batch *fresh = meta_alloc(CHUNK_BATCHES * sizeof *fresh, CACHE_LINE);
         if (fresh == NULL)
             return NULL;
         store_release(&chunks[chunk], fresh); // pairs with batch_at

@@ -6,6 +6,7 @@
 #define TARN_CORE_BATCH_H
 
 #include "core/atomics.h"
+#include "core/bits.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -19,9 +20,11 @@ struct batch {
     uint8_t number_high; // its own number; never changes
     uint16_t number_low;
     void *objects[BATCH_SLOTS];
+    char apart[CACHE_LINE]; // else the first slots of all batches would share a few sets of a processor's
+                            // cache, and they are what the fast paths read
 };
 
-_Static_assert(sizeof(struct batch) == 1024, "a batch is sixteen cache lines");
+_Static_assert(sizeof(struct batch) / CACHE_LINE % 2 == 1, "batches lie an odd number of cache lines apart");
 
 // A stack of batches in one word:  tag << 32 | depth << 24 | reference.  The tag changes with every step, so
 // a step that was prepared against an older state fails, and the batch below the top may be read though

@@ -11,6 +11,8 @@
 #include "core/page_map.h"
 #include "core/random.h"
 
+#define SLOTS_APART 47 // of all numbers below 64 one that spreads the classes well
+
 _Static_assert(sizeof(span_state) == sizeof(uint64_t), "the packed state is one word");
 _Static_assert(sizeof(struct span) == PAGE_DESCRIPTOR_BYTES, "a span's descriptor fills a page's");
 _Static_assert(SIZE_CLASS_SLOTS_MAX < SPAN_FREE_BIAS, "the count cannot reach the mode");
@@ -155,9 +157,26 @@ static uint64_t random_run(uint64_t word, size_t n)
     return turned << from | turned >> back;
 }
 
-static uint64_t some_bits(uint64_t word, size_t n)
+// Spans begin where pages begin, and so would the objects that threads use again and again, one of each
+// class: all in the same few sets of a processor's cache. So the first objects of a span lie further on, but
+// on as few of the kernel's pages.
+static unsigned first_slot(const struct span *self, size_t n)
 {
-    return is_hardened() ? random_run(word, n) : lowest_bits(word, n);
+    size_t room = min_size(align_up(n * self->size, os_page_size()) / self->size, min_size(self->slots, 64));
+    return room <= n ? 0 : (unsigned)(self->cls * SLOTS_APART % (room - n + 1));
+}
+
+static bool is_untouched(const struct span *self, size_t word, uint64_t free)
+{
+    return word == 0 && bits_count(free) == min_size(self->slots, 64);
+}
+
+static uint64_t some_bits(const struct span *self, size_t word, uint64_t free, size_t n)
+{
+    if (is_hardened())
+        return random_run(free, n);
+    unsigned from = is_untouched(self, word, free) ? first_slot(self, n) : 0;
+    return lowest_bits(free >> from << from, n);
 }
 
 static uint64_t take_word(struct span *self, size_t word, size_t n)
@@ -165,7 +184,7 @@ static uint64_t take_word(struct span *self, size_t word, size_t n)
     uint64_t free = load_relaxed(&self->bits[word]); // only we clear bits, so what we see stays ours to take
     if (free == 0)
         return 0;
-    uint64_t mine = bits_count(free) <= n ? free : some_bits(free, n);
+    uint64_t mine = bits_count(free) <= n ? free : some_bits(self, word, free, n);
     fetch_and_acquire(&self->bits[word], ~mine); // pairs with span_give_bits
     return mine;
 }

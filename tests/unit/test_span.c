@@ -501,8 +501,42 @@ Test(span, a_cache_that_pops_from_the_end_gets_the_lowest_address_first)
     void *objects[10];
     cr_assert_eq(span_take(span, objects, 10), 10u);
     for (size_t i = 1; i < 10; i++)
-        cr_assert_lt((uintptr_t)objects[i], (uintptr_t)objects[i - 1]);
+        cr_assert_eq((uintptr_t)objects[i], (uintptr_t)objects[i - 1] - span->size);
+    cr_assert_eq(span_take(span, objects, 10), 10u);
     cr_assert_eq((uintptr_t)objects[9], span_start(span));
+}
+
+static size_t kernel_pages(uintptr_t first, size_t bytes)
+{
+    size_t page = os_page_size();
+    return (align_up(first + bytes, page) - align_down(first, page)) / page;
+}
+
+Test(span, the_first_objects_reach_into_no_more_pages_than_at_the_start_of_the_span)
+{
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+        for (size_t n = 1; n <= 4; n++) {
+            struct span *span = new_span(cls);
+            void *objects[4];
+            size_t taken = span_take(span, objects, n);
+            uintptr_t lowest = (uintptr_t)objects[taken - 1];
+            cr_assert_leq(kernel_pages(lowest, taken * span->size),
+                          kernel_pages(span_start(span), taken * span->size));
+        }
+}
+
+// 64 sets of eight lines of 64 bytes, as processors have.
+Test(span, the_objects_that_classes_use_first_fit_into_a_processors_cache)
+{
+    unsigned lines[64] = {0};
+    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++) {
+        struct span *span = new_span(cls);
+        void *object;
+        cr_assert_eq(span_take(span, &object, 1), 1u);
+        unsigned set = (uintptr_t)object / 64 % 64;
+        if (span->size < 1024)
+            cr_assert_leq(++lines[set], 4u, "class %u shares its set with %u others", cls, lines[set] - 1);
+    }
 }
 
 Test(span, the_old_word_tells_what_was_free_before)
@@ -510,8 +544,9 @@ Test(span, the_old_word_tells_what_was_free_before)
     struct span *span = new_span(1);
     void *objects[3];
     cr_assert_eq(span_take(span, objects, 3), 3u);
-    cr_assert_eq(span_give_bits(span, 0, 5) & 5, 0u);
-    cr_assert_eq(span_give_bits(span, 0, 7) & 7, 5u);
+    size_t lowest = span_slot_of(span->cls, objects[2], span_start(span));
+    cr_assert_eq(span_give_bits(span, 0, UINT64_C(5) << lowest) >> lowest & 5, 0u);
+    cr_assert_eq(span_give_bits(span, 0, UINT64_C(7) << lowest) >> lowest & 7, 5u);
 }
 
 Test(span, only_starts_of_slots_are_slots)
