@@ -2,6 +2,7 @@
 #include "buddy/page_heap.h"
 
 #include "buddy/huge.h"
+#include "buddy/move.h"
 #include "buddy/recent.h"
 #include "buddy/zone_table.h"
 #include "core/decay.h"
@@ -334,9 +335,9 @@ static void give_in_stripe(struct stripe *self, page_id first, size_t n)
     stripe_leave(self);
 }
 
-static void give_whole_zone(struct zone *zone)
+static void give_whole_zone(struct zone *zone, bool dirty)
 {
-    zone_give(zone, 0, ZONE_PAGES, true);
+    zone_give(zone, 0, ZONE_PAGES, dirty);
     decay_note();
     fetch_sub_relaxed(&heap.huge_pages, ZONE_PAGES);
     zone_table_give(zone->id);
@@ -356,7 +357,7 @@ static void give_in_zone(page_id first, size_t n)
     struct zone *zone = zone_of_page(first);
     if (load_relaxed(&zone->stripe) == NO_STRIPE) {
         if (n == ZONE_PAGES) {
-            give_whole_zone(zone);
+            give_whole_zone(zone, true);
             return;
         }
         break_whole_zone(zone);
@@ -752,6 +753,80 @@ bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean)
     return grow_once(first, n, n_wanted, clean) || (give_recent() && grow_once(first, n, n_wanted, clean));
 }
 
+// --- Moving what lies in a block to another one.
+
+// We may have interrupted ourselves.
+static bool holds_a_lock(void)
+{
+    bool mine = zone_table_is_mine();
+    for (uint32_t i = 0; i < heap.stripe_count && !mine; i++)
+        mine = lock_is_mine(&heap.stripes[i].lock);
+    return mine;
+}
+
+// The kernel's advice has come along with the memory.
+static void advise_as_noted(page_id first, size_t n)
+{
+    for (size_t done = 0, part; done < n; done += part) {
+        page_id page = {first.n + (uint32_t)done};
+        struct zone *zone = zone_of_page(page);
+        part = min_size(n - done, ZONE_PAGES - page_in_zone(page));
+        uint32_t ranges = zone_ranges(page_in_zone(page), part), huge = load_relaxed(&zone->huge) & ranges;
+        advise_ranges(zone, huge, true);
+        advise_ranges(zone, ranges & ~huge, false);
+    }
+}
+
+// Whole ranges, so none of them is broken.
+static void give_clean_in_zone(page_id first, size_t n)
+{
+    struct zone *zone = zone_of_page(first);
+    bool in_stripe = load_relaxed(&zone->stripe) != NO_STRIPE;
+    if (!in_stripe && n == ZONE_PAGES) {
+        give_whole_zone(zone, false);
+        return;
+    }
+    if (!in_stripe)
+        break_whole_zone(zone);
+    struct stripe *self = &heap.stripes[load_relaxed(&zone->stripe)];
+    lock_take(&self->lock);
+    stripe_give_locked(self, first, n, false);
+    stripe_leave(self);
+}
+
+static void give_clean(page_id first, size_t n)
+{
+    for (size_t done = 0, part; done < n; done += part) {
+        page_id page = {first.n + (uint32_t)done};
+        part = min_size(n - done, ZONE_PAGES - page_in_zone(page));
+        give_clean_in_zone(page, part);
+    }
+    limit_discharge(n * PAGE_SIZE);
+}
+
+bool page_heap_can_move(void) { return move_is_possible() && !holds_a_lock(); }
+
+// What lies behind a block is moved with it if it is free, so that the last range is a whole one.
+static size_t round_up(page_id from, size_t n, size_t n_to)
+{
+    bool clean;
+    size_t whole = align_up(n, HUGE_PAGES);
+    bool grown = from.n % HUGE_PAGES == 0 && n < whole && whole <= n_to && grow_once(from, n, whole, &clean);
+    return grown ? whole : n;
+}
+
+void page_heap_move(page_id from, size_t n, page_id to, size_t n_to)
+{
+    n = round_up(from, n, n_to);
+    size_t moved = move_memory(from, to, n);
+    if (moved != 0) {
+        advise_as_noted(to, moved);
+        give_clean(from, moved);
+    }
+    if (moved != n)
+        page_heap_give((page_id){from.n + (uint32_t)moved}, n - moved);
+}
+
 // --- Giving memory back to the kernel.
 
 // In pages; the kernel's pages may be larger than ours.
@@ -868,15 +943,6 @@ static uint64_t spare_pages(void)
     struct page_heap_counts counts = page_heap_counts();
     uint64_t kept = counts.used_pages / KEPT_SHARE + KEPT_LEAST;
     return counts.dirty_pages > kept ? counts.dirty_pages - kept : 0;
-}
-
-// We may have interrupted ourselves.
-static bool holds_a_lock(void)
-{
-    bool mine = zone_table_is_mine();
-    for (uint32_t i = 0; i < heap.stripe_count && !mine; i++)
-        mine = lock_is_mine(&heap.stripes[i].lock);
-    return mine;
 }
 
 void page_heap_contain(void)

@@ -47,6 +47,10 @@ void page_heap_give_tailed(page_id first, size_t n);
 // Adds the pages behind a block of n to it, up to n_wanted in all; false if they are in use. *clean as in
 // page_block.
 bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean);
+// A block of n pages ends, and what lies in it comes to lie in another one of n_to > n, without a copy as far
+// as the kernel can; both are the caller's. Only while page_heap_can_move, which is not for ever.
+bool page_heap_can_move(void);
+void page_heap_move(page_id from, size_t n, page_id to, size_t n_to);
 // The owner of a block has given memory in the midst of these pages back to the kernel, which shall not fill
 // them up again as parts of huge ones.
 void page_heap_break_huge(page_id first, size_t n);

@@ -28,9 +28,10 @@ struct zone {
     uint64_t aged[ZONE_PAGES / 64];  // dirty since before purging last came by: a tick of the decay clock, or
                                      // a large block that was fresh
     // Bit r stands for the r-th range of 2 MiB.
-    atomic_u32 fresh; // relaxed, written as the rest: a block was taken where nothing lay in the range, and
-                      // nobody has chosen the size of its pages yet
-    atomic_u32 huge;  // relaxed, written as the rest: the kernel was asked for huge pages
+    atomic_u32 fresh;  // relaxed, written as the rest: a block was taken where nothing lay in the range, and
+                       // nobody has chosen the size of its pages yet
+    atomic_u32 huge;   // relaxed, written as the rest: the kernel was asked for huge pages
+    atomic_u32 parted; // relaxed: 1 when memory was moved into the zone, see move.h
     struct buddy buddy;
     uint8_t head_distance[ZONE_PAGES]; // from a page of a small-slot span back to its first; owned by the
                                        // block's owner

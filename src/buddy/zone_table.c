@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "buddy/zone_table.h"
 
+#include "buddy/move.h"
 #include "core/limit.h"
 #include "core/lock.h"
 #include "core/meta.h"
@@ -177,7 +178,7 @@ static size_t purge_one(size_t n, bool all)
     if (zone == NULL)
         return 0;
     size_t pages = zone->dirty_pages;
-    if (os_purge(zone_address(zone->id), ZONE_SIZE))
+    if (move_purge_zone(zone))
         forget_memory(zone);
     else
         pages = 0;
@@ -203,6 +204,7 @@ void zone_table_decommit(void)
         if (table.state[n] == FREE && acquire_locked((zone_id){(uint32_t)n})) {
             os_decommit(zone_address((zone_id){(uint32_t)n}), ZONE_SIZE);
             forget_memory(zone_at((zone_id){(uint32_t)n}));
+            move_forget(zone_at((zone_id){(uint32_t)n}));
             table.state[n] = ABSENT;
         }
     lock_drop(&table.lock);

@@ -521,12 +521,22 @@ static inline __attribute__((always_inline)) void *move(void *p, size_t holds, s
     return carry_over(moved, p, holds, size);
 }
 
+static void *move_large(void *p, page_id page, size_t size)
+{
+    size_t holds = large_size(page);
+    void *moved = size <= holds ? take_smaller(size) : take_larger(holds, size);
+    if (moved == NULL)
+        return size <= holds ? p : NULL;
+    bool larger = size > holds && !is_hardened();
+    return larger && large_move(page, page_of(moved)) ? moved : carry_over(moved, p, holds, size);
+}
+
 static void *resize_large(void *p, page_id page, size_t size)
 {
     if (size > SIZE_CLASS_MAX && size <= PTRDIFF_MAX &&
         (is_hardened() ? hardened_large_resize(page, size) : large_resize(page, size)))
         return p;
-    return move(p, large_size(page), size);
+    return move_large(p, page, size);
 }
 
 void *alloc_resize_slow(void *p, size_t size)

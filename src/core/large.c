@@ -15,6 +15,7 @@
 #define SPARED_LEAST 32 // fewer pages without memory are filled
 #define ZEROED_RUNS 8   // for more of them so many calls to the kernel do not pay
 #define ANEW_PARTS 8    // one page in so many may be fetched anew: a fault costs as much as to fill many
+#define MOVED_LEAST (HUGE_PAGES / 2) // pages; what is smaller does not fill a range
 
 // A few places tell whether the program has filled a block that held nothing; its ends alone do not, since
 // many write a header and a trailer.
@@ -183,6 +184,26 @@ void large_free(page_id first)
         learn(span, first, pages);
     page_map_set(first, 1, 0);
     page_heap_give_recent(first, pages);
+}
+
+// To copy costs less there than the faults that come when the memory has gone.
+static bool holds_memory(page_id first, size_t pages)
+{
+    size_t bytes = pages * PAGE_SIZE;
+    return 2 * os_resident_pages(page_address(first), bytes) > bytes / os_page_size();
+}
+
+bool large_move(page_id from, page_id to)
+{
+    struct span *span = span_at(from);
+    size_t pages = load_relaxed(&span->pages);
+    if (pages < MOVED_LEAST || !page_heap_can_move() || holds_memory(to, pages))
+        return false;
+    if (span->fresh)
+        learn(span, from, pages);
+    page_map_set(from, 1, 0);
+    page_heap_move(from, pages, to, load_relaxed(&span_at(to)->pages));
+    return true;
 }
 
 size_t large_size(page_id first) { return (size_t)load_relaxed(&span_at(first)->pages) << PAGE_SHIFT; }

@@ -16,6 +16,9 @@ void *large_alloc_recent(size_t size);
 // large_alloc_recent gave.
 void large_zero(void *block, size_t size);
 void large_free(page_id first);
+// What lies in a block moves to a larger one, without a copy as far as that is possible, and the block ends.
+// False, and nothing has changed, where copying is as good.
+bool large_move(page_id from, page_id to);
 size_t large_size(page_id first);
 // What the two above do about huge pages, for other large blocks: one begins whose memory is fresh, and of
 // which the program asked for so many pages; it ends.

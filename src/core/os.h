@@ -27,6 +27,15 @@ void os_release(void *address, size_t size);
 void *os_map(size_t size);
 // Gives the memory of a committed range back; it reads as zeros afterwards. False if the kernel kept it.
 bool os_purge(void *address, size_t size);
+// Whether os_move works here: not before Linux 5.7, nor where a sandbox or an emulator knows no better. Looks
+// once.
+bool os_can_move(void);
+// The memory of a committed range comes to lie in another one of the same size, which is no longer than its
+// content there is worth: that goes back. The first range reads as zeros and holds no memory then. False, and
+// nothing has changed, where the kernel refuses, or the first range is more than one mapping.
+bool os_move(void *from, void *to, size_t size);
+// As os_purge; what the range was advised is forgotten, and what moved into it parts no mappings any more.
+bool os_renew(void *address, size_t size);
 // Brings memory behind a range of whole pages of the kernel's that is about to be written to, in one call
 // instead of a fault for each. A kernel that cannot ignores it.
 void os_populate(void *address, size_t size);

@@ -147,6 +147,76 @@ bool os_purge(void *address, size_t size)
     return result == 0;
 }
 
+#ifndef MREMAP_DONTUNMAP // Linux 5.7
+#define MREMAP_DONTUNMAP 4
+#endif
+
+// The kernel forgets that the program has locked the memory, and then this fails.
+static bool drop(void *address, size_t size) { return madvise(address, size, MADV_DONTNEED) == 0; }
+
+// Other memory lies behind the range, so it cannot grow by a page; but before the kernel finds that, it looks
+// whether the range is part of a single mapping. If it grows nothing lay there.
+static bool is_one_mapping(void *address, size_t size)
+{
+    if (mremap(address, size, size + os_page_size(), 0) == MAP_FAILED)
+        return errno != EFAULT;
+    munmap((char *)address + size, os_page_size());
+    return true;
+}
+
+// Of more than one mapping older kernels move nothing, but unmap `to` first.
+static bool move(void *from, void *to, size_t size)
+{
+    return mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+}
+
+bool os_move(void *from, void *to, size_t size)
+{
+    if (injected_fault())
+        return false;
+    int saved = errno;
+    bool moved = drop(to, size) && is_one_mapping(from, size) && move(from, to, size);
+    errno = saved;
+    return moved;
+}
+
+// Some take the first range for unmapped, which a call that only looks finds out.
+static bool try_to_move(char *pages, size_t page)
+{
+    unsigned char resident;
+    pages[0] = 1;
+    return move(pages, pages + page, page) && pages[page] == 1 && mincore(pages, page, &resident) == 0 &&
+           (resident & 1) == 0;
+}
+
+bool os_can_move(void)
+{
+    enum { UNKNOWN, NO, YES };
+    static atomic_u32 cached; // relaxed: every thread finds the same
+    uint32_t can = load_relaxed(&cached);
+    if (can != UNKNOWN)
+        return can == YES;
+    size_t page = os_page_size();
+    int saved = errno;
+    void *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    can = pages != MAP_FAILED && try_to_move(pages, page) ? YES : NO;
+    if (pages != MAP_FAILED)
+        munmap(pages, 2 * page);
+    errno = saved;
+    store_relaxed(&cached, can);
+    return can == YES;
+}
+
+bool os_renew(void *address, size_t size)
+{
+    if (injected_fault())
+        return false;
+    int saved = errno, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    bool renewed = mmap(address, size, PROT_READ | PROT_WRITE, flags, -1, 0) != MAP_FAILED;
+    errno = saved;
+    return renewed;
+}
+
 #ifndef MADV_POPULATE_WRITE // Linux 5.14
 #define MADV_POPULATE_WRITE 23
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A kernel without what newer ones have, played by a filter of system calls: no getrandom, rseq, membarrier,
-// no advice beyond MADV_DONTNEED. Or a sandbox that hides the machine: no sysinfo, affinity, limits, mincore,
-// and no files once the program runs. Everything works as before, but for what is then unknown.
+// no memory that moves, no advice beyond MADV_DONTNEED. Or a sandbox that hides the machine: no sysinfo,
+// affinity, limits, mincore, and no files once the program runs. Everything works as before, but for what is
+// then unknown.
 //
 // usage: old_kernel [sandbox]     runs itself under the filter, so that the library starts there
 
@@ -40,6 +41,7 @@ static void forget_what_is_new(void)
         REFUSE_CALL(SYS_getrandom),
         REFUSE_CALL(SYS_rseq),
         REFUSE_CALL(SYS_membarrier),
+        REFUSE_CALL(SYS_mremap),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
         LOAD(args[2]),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MADV_DONTNEED, 1, 0),
@@ -83,6 +85,13 @@ static void use_heap(void)
             large[at] = 1;
         free(large);
     }
+    char *grown = NULL;
+    for (size_t size = (size_t)1 << 20; size < (size_t)100 << 20; size += size / 2) {
+        grown = realloc(grown, size);
+        expect(grown != NULL && (size == (size_t)1 << 20 || grown[0] == 5));
+        grown[0] = 5;
+    }
+    free(grown);
     slots_clear(slots);
     expect_heap_is_whole();
 }

@@ -6,7 +6,9 @@
 #include "core/options.h"
 #include "limited.h"
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 static void setup(void) { cr_assert(heap_start()); }
@@ -125,15 +127,186 @@ Test(large, blocks_larger_than_a_zone_shrink_and_go_home)
     cr_assert(page_heap_validate());
 }
 
-// --- What blocks teach about huge pages.
-
-#define BLOCK ((size_t)8 << 20)
+// --- Blocks that move.
 
 static void skip_other_kernels(void)
 {
     if (os_page_size() != 4096)
         cr_skip("the kernel's huge pages are not of 2 MiB");
 }
+
+#define MIB ((size_t)1 << 20)
+
+static void fill_block(char *p, size_t size)
+{
+    for (size_t at = 0; at < size; at += 4096)
+        p[at] = (char)(at / 4096 % 251 + 1);
+}
+
+static bool is_filled_so(const char *p, size_t size)
+{
+    for (size_t at = 0; at < size; at += 4096)
+        if (p[at] != (char)(at / 4096 % 251 + 1))
+            return false;
+    return true;
+}
+
+static void skip_where_nothing_moves(void)
+{
+    if (!page_heap_can_move())
+        cr_skip("the kernel moves nothing");
+}
+
+static void choose_huge(const char *text)
+{
+    store_relaxed(&options.thp, text);
+    huge_init((void *)sealed.map.base, sealed.map.pages * PAGE_SIZE);
+}
+
+// What moves leaves nothing behind: the heap is as large as its content, and counts it so.
+static void expect_moves(size_t size, size_t larger)
+{
+    char *p = make(size, 1), *q = make(larger, 1);
+    fill_block(p, size);
+    page_id from = page_of(p);
+    cr_assert(large_move(from, page_of(q)));
+    cr_assert_eq(page_entry(from), 0u);
+    cr_assert(is_filled_so(q, size));
+    cr_assert_eq(page_heap_counts().used_pages, pages_for(larger));
+    cr_assert_leq(page_heap_counts().dirty_pages, HUGE_PAGES, "a part of a range may be copied");
+    cr_assert(page_heap_validate());
+    large_free(page_of(q));
+    cr_assert_eq(page_heap_counts().used_pages, 0u);
+    page_heap_purge();
+    cr_assert(page_heap_validate());
+}
+
+Test(large, blocks_move_without_a_copy)
+{
+    skip_where_nothing_moves();
+    static const size_t sizes[] = {
+        2 * MIB, 3 * MIB, 7 * MIB + 5, 31 * MIB, ZONE_SIZE, ZONE_SIZE + 1, 3 * ZONE_SIZE + 5 * MIB};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        expect_moves(sizes[i], sizes[i] + sizes[i] / 2);
+}
+
+Test(large, blocks_with_huge_pages_move_too)
+{
+    choose_huge("always");
+    skip_where_nothing_moves();
+    for (size_t size = 2 * MIB; size < 80 * MIB; size += 9 * MIB + 17 * 4096)
+        expect_moves(size, size + 3 * MIB);
+}
+
+// The kernel's flags of the mapping that p lies in.
+static bool has_flag(const char *p, const char *flag)
+{
+    bool inside = false, found = false;
+    uintptr_t from, to, at = (uintptr_t)p;
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    cr_assert_not_null(maps);
+    for (char line[512]; fgets(line, sizeof line, maps) != NULL;) {
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2)
+            inside = from <= at && at < to;
+        else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+            found = strstr(line, flag) != NULL;
+    }
+    fclose(maps);
+    return found;
+}
+
+Test(large, what_the_kernel_was_told_about_a_place_holds_for_what_comes_there)
+{
+    skip_where_nothing_moves();
+    skip_other_kernels();
+    choose_huge("always");
+    char *p = make(6 * MIB, 1);
+    fill_block(p, 6 * MIB);
+    choose_huge("never");
+    os_advise_huge(p, 6 * MIB, true);
+    char *q = make(8 * MIB, 1);
+    cr_assert(has_flag(p, " hg") && has_flag(q, " nh"));
+    cr_assert(large_move(page_of(p), page_of(q)));
+    cr_assert(has_flag(q, " nh") && has_flag(q + 5 * MIB, " nh"));
+    choose_huge("always");
+    char *r = make(9 * MIB, 1);
+    cr_assert(has_flag(r, " hg"));
+    cr_assert(large_move(page_of(q), page_of(r)));
+    cr_assert(has_flag(r, " hg") && has_flag(r + 7 * MIB, " hg"));
+    cr_assert(is_filled_so(r, 6 * MIB));
+}
+
+Test(large, what_is_free_behind_a_block_moves_with_it)
+{
+    skip_where_nothing_moves();
+    char *p = make(3 * MIB, 1), *q = make(6 * MIB, 1);
+    fill_block(p, 3 * MIB);
+    cr_assert(large_move(page_of(p), page_of(q)));
+    cr_assert_eq(os_resident_pages(p, 4 * MIB), 0u);
+    cr_assert_eq(page_heap_counts().dirty_pages, 0u);
+    cr_assert(is_filled_so(q, 3 * MIB));
+}
+
+Test(large, what_is_used_behind_a_block_stays)
+{
+    skip_where_nothing_moves();
+    char *p = make(4 * MIB, 1), *q = make(6 * MIB, 1);
+    fill_block(p, 4 * MIB);
+    cr_assert(large_resize(page_of(p), 3 * MIB));
+    char *behind = make(MIB, 1);
+    cr_assert_eq(behind, p + 3 * MIB);
+    fill_block(behind, MIB);
+    cr_assert(large_move(page_of(p), page_of(q)));
+    cr_assert(is_filled_so(q, 3 * MIB) && is_filled_so(behind, MIB));
+    cr_assert_eq(os_resident_pages(p, 2 * MIB), 0u);
+    cr_assert_eq(page_heap_counts().dirty_pages, MIB / PAGE_SIZE);
+    cr_assert(page_heap_validate());
+}
+
+Test(large, small_blocks_and_places_that_hold_memory_are_copied_to)
+{
+    skip_where_nothing_moves();
+    char *small = make(MIB - PAGE_SIZE, 1), *p = make(4 * MIB, 1), *q = make(8 * MIB, 1);
+    cr_assert_not(large_move(page_of(small), page_of(q)));
+    fill_block(q, 3 * MIB);
+    cr_assert_not(large_move(page_of(p), page_of(q)));
+    large_free(page_of(p));
+}
+
+Test(large, moves_that_fail_lose_nothing)
+{
+    skip_where_nothing_moves();
+    for (uint32_t nth = 1; nth < 12; nth++) {
+        char *p = make(20 * MIB, 1), *q = make(30 * MIB, 1);
+        fill_block(p, 20 * MIB);
+        os_fail_nth(nth);
+        bool moved = large_move(page_of(p), page_of(q));
+        os_fail_nth(0);
+        cr_assert(moved && is_filled_so(q, 20 * MIB));
+        cr_assert(page_heap_validate());
+        large_free(page_of(q));
+        page_heap_purge();
+    }
+}
+
+Test(large, a_move_frees_as_much_as_it_takes_below_a_limit)
+{
+    skip_where_nothing_moves();
+    set_hard_limit(64 * MIB);
+    for (int i = 0; i < 10; i++) {
+        char *p = make(20 * MIB, 1), *q = make(24 * MIB, 1);
+        fill_block(p, 20 * MIB);
+        cr_assert(large_move(page_of(p), page_of(q)));
+        cr_assert(page_heap_validate());
+        char *more = make(20 * MIB, 1);
+        large_free(page_of(more));
+        large_free(page_of(q));
+    }
+}
+
+// --- What blocks teach about huge pages.
+
+#define BLOCK ((size_t)8 << 20)
 
 Test(large, blocks_that_were_filled_earn_huge_pages)
 {

@@ -273,6 +273,117 @@ Test(os, what_cannot_go_back_is_not_forbidden)
     cr_assert_eq(p[page + 1], 1);
 }
 
+// --- Moving.
+
+static void skip_where_nothing_moves(void)
+{
+    if (!os_can_move())
+        cr_skip("the kernel moves nothing");
+}
+
+Test(os, moved_memory_is_there_and_no_longer_here)
+{
+    skip_where_nothing_moves();
+    size_t page = os_page_size();
+    char *p = advised(8);
+    memset(p, 2, 3 * page);
+    errno = EDOM;
+    cr_assert(os_move(p, p + 4 * page, 3 * page));
+    cr_assert_eq(errno, EDOM);
+    cr_assert_eq(os_resident_pages(p, 3 * page), 0u);
+    cr_assert(is_zero((unsigned char *)p, 3 * page));
+    cr_assert(p[4 * page] == 2 && p[7 * page - 1] == 2, "what was there");
+    cr_assert(p[4 * page - 1] == 1 && p[7 * page] == 1, "and nothing beyond");
+    cr_assert(is_writable(p) && is_writable(p + 4 * page));
+}
+
+Test(os, what_was_never_written_to_moves_too)
+{
+    skip_where_nothing_moves();
+    size_t page = os_page_size();
+    char *p = advised(4);
+    cr_assert(os_purge(p, page));
+    cr_assert(os_move(p, p + 2 * page, 2 * page));
+    cr_assert_eq(os_resident_pages(p + 2 * page, 2 * page), 1u);
+    cr_assert(p[2 * page] == 0 && p[3 * page] == 1);
+}
+
+static void expect_refused(char *p)
+{
+    size_t page = os_page_size();
+    errno = EDOM;
+    cr_assert_not(os_move(p, p + 4 * page, 3 * page));
+    cr_assert_eq(errno, EDOM);
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(p[i * page], 2);
+    p[4 * page] = p[7 * page - 1] = 3;
+}
+
+Test(os, two_mappings_do_not_move)
+{
+    skip_where_nothing_moves();
+    char *p = advised(8);
+    memset(p, 2, 3 * os_page_size());
+    cr_assert_eq(madvise(p + os_page_size(), os_page_size(), MADV_DONTDUMP), 0);
+    expect_refused(p);
+}
+
+Test(os, a_move_can_be_made_to_fail)
+{
+    skip_where_nothing_moves();
+    char *p = advised(8);
+    memset(p, 2, 3 * os_page_size());
+    os_fail_nth(1);
+    expect_refused(p);
+    cr_assert(os_move(p, p + 4 * os_page_size(), 3 * os_page_size()));
+}
+
+Test(os, locked_memory_stays)
+{
+    skip_where_nothing_moves();
+    char *p = advised(8);
+    memset(p, 2, 3 * os_page_size());
+    if (mlock(p, 8 * os_page_size()) != 0)
+        return; // a process may lock nothing here
+    expect_refused(p);
+}
+
+Test(os, a_range_with_nothing_behind_it_moves_and_grows_by_nothing)
+{
+    skip_where_nothing_moves();
+    size_t page = os_page_size();
+    char *p = advised(8);
+    os_release(p + 3 * page, page);
+    memset(p, 2, 3 * page);
+    cr_assert(os_move(p, p + 4 * page, 3 * page));
+    cr_assert(p[4 * page] == 2 && !is_readable(p + 3 * page));
+}
+
+Test(os, what_is_renewed_is_one_mapping_again_and_zero)
+{
+    skip_where_nothing_moves();
+    size_t page = os_page_size();
+    char *p = os_map(8 * page);
+    memset(p, 1, 8 * page);
+    cr_assert(os_move(p, p + 4 * page, page));
+    cr_assert_eq(mappings_of(p + 3 * page, 2 * page), 2u);
+    errno = EDOM;
+    cr_assert(os_renew(p, 8 * page));
+    cr_assert_eq(errno, EDOM);
+    cr_assert_eq(mappings_of(p, 8 * page), 1u);
+    cr_assert(is_zero((unsigned char *)p, 8 * page) && is_writable(p));
+}
+
+Test(os, nothing_moves_where_the_kernel_knows_no_better)
+{
+    struct sock_filter rules[] = REFUSED_CALLS(REFUSE_CALL(SYS_mremap));
+    errno = EDOM;
+    refuse(rules, sizeof rules / sizeof rules[0]);
+    cr_assert_not(os_can_move());
+    cr_assert_not(os_can_move(), "nor when it is asked again");
+    cr_assert_eq(errno, EDOM);
+}
+
 Test(os, purge_lowers_resident_memory)
 {
     unsigned char *p = os_map(16 * MIB);
@@ -494,7 +605,7 @@ Test(os, files_keep_errno)
 }
 
 // Each call that may fail, by number; the address is reserved.
-enum { FALLIBLE = 6 };
+enum { FALLIBLE = 7 };
 static bool call_fallible(int which, void *address)
 {
     switch (which) {
@@ -510,8 +621,10 @@ static bool call_fallible(int which, void *address)
         return os_map(MIB) != NULL;
     case 4:
         return os_commit(address, MIB);
-    default:
+    case 5:
         return os_purge(address, MIB);
+    default:
+        return os_renew(address, MIB);
     }
 }
 
