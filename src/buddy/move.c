@@ -33,7 +33,7 @@ void move_forget(struct zone *zone)
         fetch_sub_relaxed(&parted_zones, 1);
 }
 
-static bool move_range(page_id from, page_id to)
+bool move_range(page_id from, page_id to)
 {
     if (!os_move(page_address(from), page_address(to), HUGE_PAGES * PAGE_SIZE))
         return false;

@@ -16,6 +16,9 @@
 bool move_is_possible(void);
 // How many of n pages move_memory would move, if both begin where a range does.
 static inline size_t move_whole(size_t n) { return n / HUGE_PAGES * HUGE_PAGES; }
+// The memory of a range of HUGE_PAGES moves to another one. False, and nothing has changed, where the kernel
+// refuses.
+bool move_range(page_id from, page_id to);
 // `to` gets the content of `from`; both are of n pages and share none. Returns how many of the first pages
 // hold no memory any more.
 size_t move_memory(page_id from, page_id to, size_t n);

@@ -23,6 +23,7 @@
 // Of free pages that hold memory so many stay while the heap grows: a share of what is used, and some.
 #define KEPT_SHARE 8
 #define KEPT_LEAST ((64 << 20) >> PAGE_SHIFT)
+#define UNFILLED_SHARE 16 // one block in so many is not filled with free memory
 #define EXCHANGE_LEAST ((1 << 20) >> PAGE_SHIFT)
 // A block comes from another processor's stripe, one of so many, rather than from pages that hold no memory
 // when that one has so many free ones which do.
@@ -63,7 +64,8 @@ static struct {
     atomic_u64 purged_zones; // relaxed: pages given back while they lay in free zones
     atomic_u64 purge_calls;
     struct decay_clock clock;
-    atomic_u32 exchanged; // relaxed: where exchange_dirty goes on
+    atomic_u32 fills;     // relaxed: fresh blocks that could have been filled
+    atomic_u32 exchanged; // relaxed: where exchange_dirty and fill_from_free go on
     atomic_u32 relieved;  // relaxed: the same for relieve
     atomic_u64 relief_ms; // relaxed: when memory went back last above the soft limit
     struct stripe stripes[MAX_STRIPES];
@@ -642,7 +644,132 @@ void page_heap_break_huge(page_id first, size_t n)
     advise_ranges(zone, broken, false);
 }
 
-struct page_block page_heap_take(size_t n, size_t align)
+// We may have interrupted ourselves.
+static bool holds_a_lock(void)
+{
+    bool mine = zone_table_is_mine();
+    for (uint32_t i = 0; i < heap.stripe_count && !mine; i++)
+        mine = lock_is_mine(&heap.stripes[i].lock);
+    return mine;
+}
+
+bool page_heap_can_move(void) { return move_is_possible() && !holds_a_lock(); }
+
+// The kernel's advice has come along with the memory.
+static void advise_as_noted(page_id first, size_t n)
+{
+    for (size_t done = 0, part; done < n; done += part) {
+        page_id page = {first.n + (uint32_t)done};
+        struct zone *zone = zone_of_page(page);
+        part = min_size(n - done, ZONE_PAGES - page_in_zone(page));
+        uint32_t ranges = zone_ranges(page_in_zone(page), part), huge = load_relaxed(&zone->huge) & ranges;
+        advise_ranges(zone, huge, true);
+        advise_ranges(zone, ranges & ~huge, false);
+    }
+}
+
+// --- Memory for a fresh block from what is free. A large block finds no room among free pages that hold
+// memory though they are many, because they lie scattered. Then whole ranges of those come to lie behind the
+// block: the process does not grow, and nothing is filled with zeros.
+
+static bool is_worth_moving(void)
+{
+    uint64_t dirty = 0;
+    for (uint32_t i = 0; i < heap.stripe_count; i++)
+        dirty += load_relaxed(&heap.stripes[i].dirty);
+    return dirty >= MUCH_LEAST;
+}
+
+// At most n ranges of the zone that are free and hold memory, as bits.
+static uint32_t take_ranges_locked(struct stripe *self, struct zone *zone, size_t n)
+{
+    bool clean, ours = load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes);
+    uint32_t taken = 0;
+    for (uint32_t left = ours ? zone_dirty_ranges(zone) : 0; left != 0 && n > 0; left &= left - 1, n--) {
+        zone_take_at(zone, bits_lowest(left) * HUGE_PAGES, HUGE_PAGES, &clean);
+        self->used += HUGE_PAGES;
+        add_dirty(self, 0 - (uint64_t)HUGE_PAGES);
+        taken |= left & -left;
+    }
+    if (taken != 0)
+        relist(self, zone);
+    return taken;
+}
+
+static page_id range_page(const struct zone *zone, uint32_t ranges)
+{
+    return (page_id){zone_first_page(zone->id).n + bits_lowest(ranges) * (uint32_t)HUGE_PAGES};
+}
+
+static void skip_range(struct page_run *to)
+{
+    to->first.n += HUGE_PAGES;
+    to->n -= HUGE_PAGES;
+}
+
+// True at a range of the block that holds no memory; the others are behind us.
+static bool find_empty(struct page_run *to)
+{
+    while (to->n >= HUGE_PAGES && os_resident_pages(page_address(to->first), HUGE_PAGES * PAGE_SIZE) != 0)
+        skip_range(to);
+    return to->n >= HUGE_PAGES;
+}
+
+// Which of the ranges moved; they come to lie where the block holds none.
+
+static uint32_t move_ranges(const struct zone *zone, uint32_t ranges, struct page_run *to)
+{
+    uint32_t moved = 0;
+    for (; ranges != 0 && find_empty(to); ranges &= ranges - 1) {
+        if (!move_range(range_page(zone, ranges), to->first))
+            break;
+        advise_as_noted(to->first, HUGE_PAGES);
+        skip_range(to);
+        moved |= ranges & -ranges;
+    }
+    return moved;
+}
+
+// True if anything came.
+static bool fill_from_zone(struct stripe *self, struct zone *zone, struct page_run *to)
+{
+    lock_take(&self->lock);
+    uint32_t ranges = take_ranges_locked(self, zone, to->n / HUGE_PAGES);
+    stripe_leave(self);
+    if (ranges == 0)
+        return false;
+    uint32_t moved = move_ranges(zone, ranges, to);
+    lock_take(&self->lock);
+    for (uint32_t left = ranges; left != 0; left &= left - 1)
+        stripe_give_locked(self, range_page(zone, left), HUGE_PAGES, (moved & left & -left) == 0);
+    stripe_leave(self);
+    limit_discharge((uint64_t)bits_count(moved) << HUGE_SHIFT);
+    return moved != 0;
+}
+
+// Now and then a block stays as it is, to see whether the program still fills them.
+static bool is_to_be_filled(page_id first, size_t n)
+{
+    return n >= HUGE_PAGES && first.n % HUGE_PAGES == 0 && huge_blocks_are_filled() && is_worth_moving() &&
+           page_heap_can_move() && fetch_add_relaxed(&heap.fills, 1) % UNFILLED_SHARE != 0;
+}
+
+static bool fill_from_free(page_id first, size_t n)
+{
+    bool any = false;
+    struct page_run to = {first, is_to_be_filled(first, n) ? n : 0};
+    size_t zones = zone_table_end();
+    for (size_t i = 0; i < zones && find_empty(&to); i++) {
+        uint32_t next = fetch_add_relaxed(&heap.exchanged, 1) % (uint32_t)zones;
+        struct zone *zone = zone_at((zone_id){next});
+        uint32_t stripe = zone == NULL ? NO_STRIPE : load_relaxed(&zone->stripe);
+        if (stripe != NO_STRIPE)
+            any |= fill_from_zone(&heap.stripes[stripe], zone, &to);
+    }
+    return any;
+}
+
+static struct page_block take_block(size_t n, size_t align, bool fills)
 {
     struct page_block block = {NO_PAGE, false};
     size_t align_pages = max_size(1, align >> PAGE_SHIFT), reserved = unlikely(limit_is_set()) ? n : 0;
@@ -654,15 +781,18 @@ struct page_block page_heap_take(size_t n, size_t align)
         release_free_zones();
         block.first = take_once(n, align_pages, &fresh);
     }
-    settle(reserved, fresh);
-    if (block.first.n == NO_PAGE.n)
-        return block;
-    block.clean = fresh == n;
-    choose_page_sizes(block.first, n);
-    if (n >= EXCHANGE_LEAST && block.clean)
+    if (block.first.n != NO_PAGE.n)
+        choose_page_sizes(block.first, n);
+    bool filled = fills && fresh >= HUGE_PAGES && fill_from_free(block.first, n);
+    block.clean = block.first.n != NO_PAGE.n && fresh == n && !filled;
+    settle(reserved, fresh); // now: what has moved is no growth
+    if (block.clean && n >= EXCHANGE_LEAST)
         exchange_dirty(n);
     return block;
 }
+
+struct page_block page_heap_take(size_t n, size_t align) { return take_block(n, align, false); }
+struct page_block page_heap_take_filled(size_t n, size_t align) { return take_block(n, align, true); }
 
 void page_heap_give(page_id first, size_t n)
 {
@@ -755,28 +885,6 @@ bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean)
 
 // --- Moving what lies in a block to another one.
 
-// We may have interrupted ourselves.
-static bool holds_a_lock(void)
-{
-    bool mine = zone_table_is_mine();
-    for (uint32_t i = 0; i < heap.stripe_count && !mine; i++)
-        mine = lock_is_mine(&heap.stripes[i].lock);
-    return mine;
-}
-
-// The kernel's advice has come along with the memory.
-static void advise_as_noted(page_id first, size_t n)
-{
-    for (size_t done = 0, part; done < n; done += part) {
-        page_id page = {first.n + (uint32_t)done};
-        struct zone *zone = zone_of_page(page);
-        part = min_size(n - done, ZONE_PAGES - page_in_zone(page));
-        uint32_t ranges = zone_ranges(page_in_zone(page), part), huge = load_relaxed(&zone->huge) & ranges;
-        advise_ranges(zone, huge, true);
-        advise_ranges(zone, ranges & ~huge, false);
-    }
-}
-
 // Whole ranges, so none of them is broken.
 static void give_clean_in_zone(page_id first, size_t n)
 {
@@ -803,8 +911,6 @@ static void give_clean(page_id first, size_t n)
     }
     limit_discharge(n * PAGE_SIZE);
 }
-
-bool page_heap_can_move(void) { return move_is_possible() && !holds_a_lock(); }
 
 // What lies behind a block is moved with it if it is free, so that the last range is a whole one.
 static size_t round_up(page_id from, size_t n, size_t n_to)

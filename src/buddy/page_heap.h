@@ -25,6 +25,8 @@ void page_heap_init(void);
 unsigned page_heap_stripes(void);
 // n >= 1 pages, the first of which has an address that is a multiple of `align` bytes (a power of two).
 struct page_block page_heap_take(size_t n, size_t align);
+// The same for who is about to fill all of it, and needs no zeros: a fresh block may get memory that is free.
+struct page_block page_heap_take_filled(size_t n, size_t align);
 // Any part of a block, or all of it.
 void page_heap_give(page_id first, size_t n);
 // The same for large blocks of n pages, no more aligned than pages are: kept whole for a moment, never clean.

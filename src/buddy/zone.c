@@ -44,6 +44,16 @@ uint32_t zone_choose_huge(struct zone *self, uint32_t ranges, bool huge)
     return changed;
 }
 
+uint32_t zone_dirty_ranges(const struct zone *self)
+{
+    uint32_t ranges = 0;
+    for (size_t range = 0; range < HUGE_RANGES; range++) {
+        size_t end = (range + 1) * HUGE_PAGES;
+        ranges |= (uint32_t)(bits_find_clear(self->dirty, range * HUGE_PAGES, end) == end) << range;
+    }
+    return ranges;
+}
+
 // The huge ranges of which giving these pages back would leave a part.
 static uint32_t ranges_broken(const struct zone *self, size_t first, size_t n)
 {

@@ -65,6 +65,8 @@ static inline uint32_t zone_ranges(size_t first, size_t n)
     size_t low = first / HUGE_PAGES, high = (first + n - 1) / HUGE_PAGES;
     return (uint32_t)(((UINT64_C(2) << high) - 1) & ~((UINT64_C(1) << low) - 1));
 }
+// The ranges all pages of which are free and hold memory.
+uint32_t zone_dirty_ranges(const struct zone *self);
 // Chooses the size of the pages of those `ranges` that are fresh; the ranges for which the kernel has to be
 // told. All free pages of a huge range are dirty from then on: the first fault brings memory behind them.
 uint32_t zone_choose_huge(struct zone *self, uint32_t ranges, bool huge);

@@ -98,7 +98,9 @@ static void *take_class(unsigned cls, size_t size)
 
 static void *take_pages(size_t size, size_t align, bool *clean, const void *site)
 {
-    return is_hardened() ? hardened_large_alloc(size, align, clean, site) : large_alloc(size, align, clean);
+    bool unused;
+    return is_hardened() ? hardened_large_alloc(size, align, clean != NULL ? clean : &unused, site)
+                         : large_alloc(size, align, clean);
 }
 
 static NOINLINE void *take_large(size_t size, size_t align, bool *clean, const void *site)
@@ -174,9 +176,8 @@ static NOINLINE void *take_quickly(size_t size, const void *site)
 // Where no site is kept; so there is none to keep in a register meanwhile.
 static NOINLINE void *take_large_quickly(size_t size)
 {
-    bool clean;
     void *p = likely(size <= PTRDIFF_MAX) ? large_alloc_recent(size) : NULL;
-    return likely(p != NULL) ? p : take_large(size, 1, &clean, NULL);
+    return likely(p != NULL) ? p : take_large(size, 1, NULL, NULL);
 }
 
 static NOINLINE void *take_large_hardened(size_t size, const void *site)
@@ -521,10 +522,18 @@ static inline __attribute__((always_inline)) void *move(void *p, size_t holds, s
     return carry_over(moved, p, holds, size);
 }
 
+// What lies in the block moves there, so that no other memory need.
+static void *take_larger_place(size_t size)
+{
+    bool clean;
+    void *p = is_hardened() || size > PTRDIFF_MAX ? NULL : large_alloc_recent(size);
+    return p != NULL ? p : take_large(size, 1, &clean, NULL);
+}
+
 static void *move_large(void *p, page_id page, size_t size)
 {
     size_t holds = large_size(page);
-    void *moved = size <= holds ? take_smaller(size) : take_larger(holds, size);
+    void *moved = size <= holds ? take_smaller(size) : take_larger_place(size);
     if (moved == NULL)
         return size <= holds ? p : NULL;
     bool larger = size > holds && !is_hardened();

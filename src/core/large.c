@@ -84,8 +84,11 @@ void *large_alloc_recent(size_t size)
 void *large_alloc(size_t size, size_t align, bool *clean)
 {
     size_t pages = max_size(1, pages_for(size));
-    struct page_block block = page_heap_take(pages, max_size(align, PAGE_SIZE));
-    *clean = block.clean;
+    size_t page_align = max_size(align, PAGE_SIZE);
+    struct page_block block =
+        clean == NULL ? page_heap_take_filled(pages, page_align) : page_heap_take(pages, page_align);
+    if (clean != NULL)
+        *clean = block.clean;
     if (block.first.n == NO_PAGE.n)
         return NULL;
     span_make_large(block.first, pages, block.clean);

@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// `align` is a power of two. *clean tells that the block reads as zeros. NULL without memory.
+// `align` is a power of two. *clean tells that the block reads as zeros; NULL: it does not matter, the
+// program is about to write to it. NULL without memory.
 void *large_alloc(size_t size, size_t align, bool *clean);
 // A block that was freed a moment ago, of that many pages or some more, or NULL; 1 <= size <= PTRDIFF_MAX.
 void *large_alloc_recent(size_t size);

@@ -1427,3 +1427,114 @@ Test(page_heap, memory_given_back_inside_a_block_makes_its_range_small)
     cr_assert_eq(load_relaxed(&zone->huge), 0u);
     check();
 }
+
+// --- Fresh blocks that get free memory.
+
+#define SCATTERED 24
+
+// Ranges that hold memory, free, with used ones between them; the program is known to fill its large blocks.
+static void scatter(bool filled)
+{
+    page_id first[2 * SCATTERED];
+    if (!page_heap_can_move())
+        cr_skip("the kernel moves nothing");
+    huge_learn(filled);
+    huge_learn(filled);
+    for (int i = 0; i < 2 * SCATTERED; i++) {
+        first[i] = page_heap_take(HUGE_PAGES, HUGE_PAGES * PAGE_SIZE).first;
+        memset(page_address(first[i]), 7, HUGE_PAGES * PAGE_SIZE);
+    }
+    for (int i = 0; i < 2 * SCATTERED; i += 2)
+        page_heap_give(first[i], HUGE_PAGES);
+    store_relaxed(&heap.fills, 1); // the next block is not the one that stays empty
+}
+
+static size_t resident_in(struct page_block block, size_t n)
+{
+    return os_resident_pages(page_address(block.first), n * PAGE_SIZE) * os_page_size() / PAGE_SIZE;
+}
+
+Test(page_heap, a_fresh_block_gets_what_lies_free)
+{
+    scatter(true);
+    size_t n = 8 * HUGE_PAGES, dirty = page_heap_counts().dirty_pages;
+    struct page_block block = page_heap_take_filled(n, PAGE_SIZE);
+    cr_assert_not(block.clean);
+    cr_assert_eq(resident_in(block, n), n);
+    cr_assert_eq(page_heap_counts().dirty_pages, dirty - n);
+    cr_assert(page_heap_validate());
+    page_heap_give(block.first, n);
+    page_heap_purge();
+    cr_assert(page_heap_validate());
+}
+
+Test(page_heap, who_needs_zeros_gets_none_of_it)
+{
+    scatter(true);
+    struct page_block block = page_heap_take(8 * HUGE_PAGES, PAGE_SIZE);
+    cr_assert(block.clean);
+    cr_assert_eq(resident_in(block, 8 * HUGE_PAGES), 0u);
+}
+
+Test(page_heap, blocks_of_programs_that_do_not_fill_them_stay_as_they_are)
+{
+    scatter(false);
+    struct page_block block = page_heap_take_filled(8 * HUGE_PAGES, PAGE_SIZE);
+    cr_assert(block.clean);
+    cr_assert_eq(resident_in(block, 8 * HUGE_PAGES), 0u);
+}
+
+Test(page_heap, one_block_in_some_stays_as_it_is)
+{
+    scatter(true);
+    store_relaxed(&heap.fills, 5 * UNFILLED_SHARE);
+    cr_assert(page_heap_take_filled(4 * HUGE_PAGES, PAGE_SIZE).clean);
+    for (int i = 1; i < UNFILLED_SHARE; i++)
+        cr_assert(is_to_be_filled((page_id){0}, HUGE_PAGES));
+    cr_assert_not(is_to_be_filled((page_id){0}, HUGE_PAGES));
+}
+
+// As if it had been given back when all else there was clean.
+static void make_dirty(struct zone *zone, size_t first, size_t n)
+{
+    bits_set_range(zone->dirty, first, n);
+    zone->dirty_pages += (uint32_t)n;
+    add_dirty(&heap.stripes[load_relaxed(&zone->stripe)], n);
+    limit_charge(n * PAGE_SIZE);
+}
+
+Test(page_heap, a_block_that_holds_some_memory_gets_the_rest)
+{
+    page_id whole = take(ZONE_PAGES, PAGE_SIZE);
+    struct zone *zone = zone_of_page(whole);
+    unsigned char *third = page_address((page_id){whole.n + 2 * (uint32_t)HUGE_PAGES});
+    scatter(true);
+    page_heap_give(whole, ZONE_PAGES);
+    for (size_t from = 0; from < ZONE_PAGES; from += PHASE_PAGES)
+        purge_zone(&heap.stripes[load_relaxed(&zone->stripe)], zone, from, PURGE_ALL);
+    memset(third, 9, PAGE_SIZE);
+    make_dirty(zone, 2 * HUGE_PAGES, HUGE_PAGES);
+    check();
+    struct page_block block = page_heap_take_filled(ZONE_PAGES, PAGE_SIZE);
+    cr_assert(block.first.n == whole.n && !block.clean);
+    cr_assert_eq(third[0], 9);
+    cr_assert_eq(third[PAGE_SIZE], 0);
+    cr_assert_geq(resident_in(block, 2 * HUGE_PAGES), 2 * HUGE_PAGES);
+    check();
+}
+
+Test(page_heap, refusals_leave_fresh_blocks_whole)
+{
+    for (uint32_t nth = 1; nth < 14; nth++) {
+        scatter(true);
+        os_fail_nth(nth);
+        struct page_block block = page_heap_take_filled(8 * HUGE_PAGES, PAGE_SIZE);
+        os_fail_nth(0);
+        if (block.first.n == NO_PAGE.n)
+            continue;
+        cr_assert(page_heap_validate());
+        page_heap_give(block.first, 8 * HUGE_PAGES);
+        page_heap_purge();
+        cr_assert(page_heap_validate());
+    }
+}
