@@ -523,17 +523,19 @@ static inline __attribute__((always_inline)) void *move(void *p, size_t holds, s
 }
 
 // What lies in the block moves there, so that no other memory need.
-static void *take_larger_place(size_t size)
+static void *take_larger_place(size_t holds, size_t size)
 {
     bool clean;
-    void *p = is_hardened() || size > PTRDIFF_MAX ? NULL : large_alloc_recent(size);
+    if (size <= SIZE_CLASS_MAX || size > PTRDIFF_MAX || is_hardened())
+        return take_larger(holds, size);
+    void *p = large_alloc_recent(size);
     return p != NULL ? p : take_large(size, 1, &clean, NULL);
 }
 
 static void *move_large(void *p, page_id page, size_t size)
 {
     size_t holds = large_size(page);
-    void *moved = size <= holds ? take_smaller(size) : take_larger_place(size);
+    void *moved = size <= holds ? take_smaller(size) : take_larger_place(holds, size);
     if (moved == NULL)
         return size <= holds ? p : NULL;
     bool larger = size > holds && !is_hardened();

@@ -311,3 +311,15 @@ Test(alloc, a_growing_heap_lets_what_is_free_go)
     for (size_t i = 0; i < THIN; i += THIN_KEPT)
         cr_assert(fill_stands((unsigned char *)blocks[i], THIN_SIZE, 3));
 }
+
+Test(alloc, a_block_of_pages_that_becomes_larger_is_as_large_as_any_other_of_its_size)
+{
+    for (size_t size = PAGE_SIZE + 1; size < 20 * PAGE_SIZE; size += 3000) {
+        void *p = alloc_aligned_slow(4 * PAGE_SIZE, 100, NULL),
+             *behind = alloc_aligned_slow(PAGE_SIZE, 100, NULL);
+        p = expect_memory_or_error(alloc_resize(p, size));
+        cr_assert(size > SIZE_CLASS_MAX || holds(p) <= alloc_good_size(size + size / 2));
+        alloc_free_fast(p);
+        alloc_free_fast(behind);
+    }
+}
