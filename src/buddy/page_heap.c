@@ -891,6 +891,7 @@ static void give_clean_in_zone(page_id first, size_t n)
     struct zone *zone = zone_of_page(first);
     bool in_stripe = load_relaxed(&zone->stripe) != NO_STRIPE;
     if (!in_stripe && n == ZONE_PAGES) {
+        zone_note_described(zone, 0, n);
         give_whole_zone(zone, false);
         return;
     }
@@ -898,6 +899,7 @@ static void give_clean_in_zone(page_id first, size_t n)
         break_whole_zone(zone);
     struct stripe *self = &heap.stripes[load_relaxed(&zone->stripe)];
     lock_take(&self->lock);
+    zone_note_described(zone, page_in_zone(first), n);
     stripe_give_locked(self, first, n, false);
     stripe_leave(self);
 }
@@ -976,13 +978,40 @@ static size_t give_purged_locked(struct stripe *self, page_id page, const struct
     return gone ? run->dirty : 0;
 }
 
+static bool is_in_stripe(const struct stripe *self, struct zone *zone)
+{
+    return load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes);
+}
+
+// What was wholly given back needs no descriptors. They read as zeros from then on, as those of a page that
+// never was in use; pages count as used meanwhile, so nobody writes to theirs.
+static void forget_descriptors(struct stripe *self, struct zone *zone, size_t from, size_t end)
+{
+    size_t unit = max_size(DESCRIBED_BYTES, os_page_size());
+    size_t all = align_down(sizeof zone->descriptors, unit);
+    struct zone_described range = {align_down(from * PAGE_DESCRIPTOR_BYTES, unit),
+                                   min_size(align_up(end * PAGE_DESCRIPTOR_BYTES, unit), all)};
+    struct zone_described found;
+    while (!zone_keeps_descriptors() && is_in_stripe(self, zone) &&
+           zone_take_described(zone, range, unit, &found)) {
+        size_t first = described_first(found), n = described_pages(found);
+        self->used += n;
+        relist(self, zone);
+        stripe_leave(self);
+        zone_forget_described(zone, found);
+        lock_take(&self->lock);
+        stripe_give_locked(self, (page_id){zone_first_page(zone->id).n + (uint32_t)first}, n, false);
+        range.from = found.end;
+    }
+}
+
 // The pages count as used while the kernel works on them, so the lock is free meanwhile.
 static size_t purge_zone(struct stripe *self, struct zone *zone, size_t from, enum zone_purge which)
 {
     size_t purged = 0;
     struct purgeable run = {.first = from};
     lock_take(&self->lock);
-    while (load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes) &&
+    while (is_in_stripe(self, zone) &&
            take_purgeable_locked(self, zone, run.first + run.n, from + PHASE_PAGES, which, &run)) {
         stripe_leave(self);
         advise_ranges(zone, run.broken, false);
@@ -991,7 +1020,8 @@ static size_t purge_zone(struct stripe *self, struct zone *zone, size_t from, en
         lock_take(&self->lock);
         purged += give_purged_locked(self, page, &run, gone);
     }
-    if (load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes))
+    forget_descriptors(self, zone, from, max_size(from + PHASE_PAGES, run.first + run.n));
+    if (is_in_stripe(self, zone))
         zone_age(zone, from, PHASE_PAGES);
     stripe_leave(self);
     return purged;
@@ -1080,7 +1110,7 @@ void page_heap_decay(void)
         purge(due.first, due.n, PURGE_AGED);
 }
 
-bool page_heap_is_settled(void) { return page_heap_counts().dirty_pages == 0; }
+bool page_heap_is_settled(void) { return page_heap_counts().dirty_pages == 0 && zone_table_is_settled(); }
 
 // --- Counting, checking, and the child of a fork.
 

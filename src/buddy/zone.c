@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "buddy/zone.h"
 
+#include "core/os.h"
 #include <string.h>
 
 #define TRIES 8       // how many blocks that are too small by themselves one request looks at
@@ -14,17 +15,18 @@ void zone_init(struct zone *self, zone_id id)
     buddy_init_full(&self->buddy);
 }
 
-static bool is_empty(const struct zone *self, size_t range)
+// Nothing is used, and nothing holds memory.
+static bool is_empty(const struct zone *self, size_t first, size_t n)
 {
-    size_t first = range * HUGE_PAGES, end = first + HUGE_PAGES;
-    return bits_find_set(self->used, first, end) == end && bits_find_set(self->dirty, first, end) == end;
+    return bits_find_set(self->used, first, first + n) == first + n &&
+           bits_find_set(self->dirty, first, first + n) == first + n;
 }
 
 static void note_fresh(struct zone *self, size_t first, size_t n)
 {
     uint32_t fresh = load_relaxed(&self->fresh);
     for (size_t range = first / HUGE_PAGES; range * HUGE_PAGES < first + n; range++)
-        fresh |= (uint32_t)is_empty(self, range) << range;
+        fresh |= (uint32_t)is_empty(self, range * HUGE_PAGES, HUGE_PAGES) << range;
     store_relaxed(&self->fresh, fresh);
 }
 
@@ -155,11 +157,19 @@ bool zone_take_at(struct zone *self, size_t first, size_t n, bool *clean)
     return true;
 }
 
+void zone_note_described(struct zone *self, size_t first, size_t n)
+{
+    size_t low = first * PAGE_DESCRIPTOR_BYTES / DESCRIBED_BYTES;
+    size_t end = ((first + n) * PAGE_DESCRIPTOR_BYTES + DESCRIBED_BYTES - 1) / DESCRIBED_BYTES;
+    bits_set_range(self->described, low, end - low);
+}
+
 void zone_give(struct zone *self, size_t first, size_t n, bool dirty)
 {
     bits_clear_range(self->used, first, n);
     self->used_pages -= (uint32_t)n;
     if (dirty) {
+        zone_note_described(self, first, n);
         bits_set_range(self->dirty, first, n);
         self->dirty_pages += (uint32_t)n;
     }
@@ -225,11 +235,45 @@ void zone_age(struct zone *self, size_t first, size_t n)
     memcpy(&self->aged[first / 64], &self->dirty[first / 64], n / 8);
 }
 
+static bool may_be_described(const struct zone *self, size_t from, size_t unit)
+{
+    struct zone_described part = {from, from + unit};
+    size_t low = from / DESCRIBED_BYTES, end = part.end / DESCRIBED_BYTES;
+    return bits_find_set(self->described, low, end) != end &&
+           is_empty(self, described_first(part), described_pages(part));
+}
+
+bool zone_take_described(struct zone *self, struct zone_described range, size_t unit,
+                         struct zone_described *found)
+{
+    bool clean;
+    size_t from = range.from;
+    while (from < range.end && !may_be_described(self, from, unit))
+        from += unit;
+    found->from = from;
+    while (from < range.end && may_be_described(self, from, unit))
+        from += unit;
+    found->end = from;
+    if (found->from == found->end)
+        return false;
+    bits_clear_range(self->described, found->from / DESCRIBED_BYTES, (from - found->from) / DESCRIBED_BYTES);
+    return zone_take_at(self, described_first(*found), described_pages(*found), &clean);
+}
+
+void zone_forget_described(struct zone *self, struct zone_described range)
+{
+    uintptr_t start = (uintptr_t)self->descriptors, unit = os_page_size();
+    uintptr_t from = align_up(start + range.from, unit), end = align_down(start + range.end, unit);
+    if (from < end)
+        os_purge((void *)from, end - from);
+}
+
 void zone_repair(struct zone *self)
 {
     buddy_init_empty(&self->buddy);
     memset(self->dirty, 0, sizeof self->dirty);
     memset(self->aged, 0, sizeof self->aged);
+    bits_set_range(self->described, 0, DESCRIBED_PARTS);
     self->used_pages = (uint32_t)bits_count_range(self->used, 0, ZONE_PAGES);
     self->dirty_pages = ZONE_PAGES - self->used_pages;
     for (size_t i = 0; i < ZONE_PAGES / 64; i++)

@@ -8,9 +8,13 @@
 #include "buddy/buddy.h"
 #include "buddy/huge.h"
 #include "core/atomics.h"
+#include "core/harden.h"
 
 // What the layers above keep for a page; a block of n pages owns n neighbouring descriptors.
 #define PAGE_DESCRIPTOR_BYTES 192
+// Descriptors go back by whole pages of the kernel's, which have so many bytes or a multiple.
+#define DESCRIBED_BYTES 4096
+#define DESCRIBED_PARTS (ZONE_PAGES * PAGE_DESCRIPTOR_BYTES / DESCRIBED_BYTES)
 #define NO_STRIPE UINT32_MAX
 #define UNLISTED (-1)
 
@@ -18,6 +22,8 @@
 //   used_pages == bits in used;  dirty_pages == bits in dirty
 // `used` alone decides: the buddy state can be made anew from it (zone_repair).
 struct zone {
+    // First, so that they begin with a page of the kernel's, as zones do.
+    _Alignas(CACHE_LINE) unsigned char descriptors[ZONE_PAGES][PAGE_DESCRIPTOR_BYTES];
     struct zone *next, *previous; // in the stripe's list `bucket`
     int bucket;                   // order of the largest free block, UNLISTED when in no list
     zone_id id;
@@ -32,10 +38,11 @@ struct zone {
                        // nobody has chosen the size of its pages yet
     atomic_u32 huge;   // relaxed, written as the rest: the kernel was asked for huge pages
     atomic_u32 parted; // relaxed: 1 when memory was moved into the zone, see move.h
+    // Bit d: the d-th DESCRIBED_BYTES of descriptors may hold something of pages that are free.
+    uint64_t described[(DESCRIBED_PARTS + 63) / 64];
     struct buddy buddy;
     uint8_t head_distance[ZONE_PAGES]; // from a page of a small-slot span back to its first; owned by the
                                        // block's owner
-    _Alignas(CACHE_LINE) unsigned char descriptors[ZONE_PAGES][PAGE_DESCRIPTOR_BYTES];
 };
 
 void zone_init(struct zone *self, zone_id id);
@@ -73,6 +80,30 @@ uint32_t zone_choose_huge(struct zone *self, uint32_t ranges, bool huge);
 // Free pages [first, first + n) are about to be given back to the kernel: ranges of which a part stays in use
 // are huge no more, or the kernel would fill them up again. The ranges for which it has to be told.
 uint32_t zone_break_huge(struct zone *self, size_t first, size_t n);
+// What freed blocks' descriptors say is read later: where they were freed. Then none go back.
+static inline bool zone_keeps_descriptors(void) { return has_canaries(); }
+// Bytes of a zone's descriptors.
+struct zone_described {
+    size_t from, end;
+};
+// Of these pages, which were a block whose memory has gone elsewhere.
+void zone_note_described(struct zone *self, size_t first, size_t n);
+// The next descriptors in `range` that may hold something, though their pages are all free and hold no
+// memory; they start and end at multiples of `unit` bytes, a multiple of DESCRIBED_BYTES, as does the range.
+// They count as if they held nothing from then on, and the pages are taken. False when there are none.
+bool zone_take_described(struct zone *self, struct zone_described range, size_t unit,
+                         struct zone_described *found);
+// Those pages, from the first one on of which a descriptor reaches into the range.
+static inline size_t described_first(struct zone_described range)
+{
+    return range.from / PAGE_DESCRIPTOR_BYTES;
+}
+static inline size_t described_pages(struct zone_described range)
+{
+    return (range.end + PAGE_DESCRIPTOR_BYTES - 1) / PAGE_DESCRIPTOR_BYTES - described_first(range);
+}
+// Returns their memory, and they read as zeros. The caller sees to it that nobody has a block of the pages.
+void zone_forget_described(struct zone *self, struct zone_described range);
 // Makes the buddy state and the counts anew from `used`; every free page counts as dirty.
 void zone_repair(struct zone *self);
 bool zone_validate(const struct zone *self);

@@ -71,8 +71,22 @@ static bool acquire_locked(zone_id id)
     return true;
 }
 
+static bool is_described(const struct zone *zone)
+{
+    return !zone_keeps_descriptors() && bits_find_set(zone->described, 0, DESCRIBED_PARTS) != DESCRIBED_PARTS;
+}
+
+// They read as zeros from then on, as in a zone that was never in use.
+static void purge_descriptors(struct zone *zone)
+{
+    if (is_described(zone))
+        zone_forget_described(zone, (struct zone_described){0, sizeof zone->descriptors});
+    bits_clear_range(zone->described, 0, DESCRIBED_PARTS);
+}
+
 static void forget_memory(struct zone *zone)
 {
+    purge_descriptors(zone);
     limit_discharge(zone->dirty_pages * PAGE_SIZE);
     zone->dirty_pages = 0;
     bits_clear_range(zone->dirty, 0, ZONE_PAGES);
@@ -155,7 +169,9 @@ void zone_table_give(zone_id zone)
 
 static bool is_due(const struct zone *zone, bool all)
 {
-    return zone->dirty_pages != 0 && (all || bits_find_set(zone->aged, 0, ZONE_PAGES) != ZONE_PAGES);
+    if (zone->dirty_pages == 0)
+        return is_described(zone) || load_relaxed(&zone->parted) != 0;
+    return all || bits_find_set(zone->aged, 0, ZONE_PAGES) != ZONE_PAGES;
 }
 
 static struct zone *take_due_locked(size_t n, bool all)
@@ -178,7 +194,7 @@ static size_t purge_one(size_t n, bool all)
     if (zone == NULL)
         return 0;
     size_t pages = zone->dirty_pages;
-    if (move_purge_zone(zone))
+    if ((pages == 0 && load_relaxed(&zone->parted) == 0) || move_purge_zone(zone))
         forget_memory(zone);
     else
         pages = 0;
@@ -195,6 +211,16 @@ size_t zone_table_purge(size_t from, size_t step, bool all, uint64_t *calls)
         *calls += purged != 0;
     }
     return pages;
+}
+
+bool zone_table_is_settled(void)
+{
+    lock_take(&table.lock);
+    bool settled = table.free_dirty == 0;
+    for (size_t n = 0; settled && n < zone_table_end(); n++)
+        settled = table.state[n] != FREE || !is_described(zone_at((zone_id){(uint32_t)n}));
+    lock_drop(&table.lock);
+    return settled;
 }
 
 void zone_table_decommit(void)

@@ -10,7 +10,8 @@
 // A zone is   absent -> taken <-> free,   and from free, where address space is short, absent again.
 //   taken: somebody outside the table guards it.   free: wholly free, guarded by the zones lock, perhaps
 //   dirty.
-// A zone's state memory is made when it is first taken and stays.
+// A zone's state memory is made when it is first taken and stays mapped; descriptors of free pages may read
+// as zeros (page_heap.c).
 struct zone_table_counts {
     uint64_t free_zones, free_dirty_pages;
     uint64_t opened_zones;
@@ -45,6 +46,8 @@ size_t zone_table_end(void);
 // Returns the memory of free zones, of each step-th from `from` on: if it was dirty at the last call too, or
 // in any case. Returns pages given back.
 size_t zone_table_purge(size_t from, size_t step, bool all, uint64_t *calls);
+// Nothing is left for that to return.
+bool zone_table_is_settled(void);
 // Gives up the promise of memory behind free zones, for a system that counts promises.
 void zone_table_decommit(void);
 struct zone_table_counts zone_table_counts(void);

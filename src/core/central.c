@@ -481,6 +481,12 @@ void *central_take_denser(struct span *than)
     return p;
 }
 
+size_t central_out(unsigned cls)
+{
+    int64_t out = load_relaxed(&centrals[cls].out);
+    return out < 0 ? 0 : (size_t)out;
+}
+
 size_t central_average_live(unsigned cls)
 {
     struct central *self = &centrals[cls];

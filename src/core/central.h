@@ -43,6 +43,9 @@ void central_drain(unsigned cls, struct batch *batch);
 // Returns how many batches that were; all of them are recycled.
 unsigned central_give_full(unsigned cls, struct batch *batch);
 
+// Slots that are in use or in caches and batches: a hint.
+size_t central_out(unsigned cls);
+
 // A slot of another span that has no more free slots than `than`; NULL when none is at the front of the pool.
 void *central_take_denser(struct span *than);
 // Slots in use or in caches and batches, on average over the class's spans.

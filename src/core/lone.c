@@ -201,7 +201,8 @@ static struct page_run run_of(page_id head)
 struct lone_bytes lone_bytes(page_id head)
 {
     size_t asked = load_relaxed(&span_at(head)->asked), held = body_for(asked);
-    return (struct lone_bytes){asked, held, run_of(head).n * PAGE_SIZE - held};
+    size_t all = run_of(head).n * PAGE_SIZE; // nothing, of a block that has gone home meanwhile
+    return (struct lone_bytes){asked, held, all > held ? all - held : 0};
 }
 
 // Of two threads that free it at once one comes too late.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Memory for the library's own data: zeroed, never given back, so a stale pointer into it can always be read.
+// Memory for the library's own data: zeroed, never unmapped, so a stale pointer into it can always be read.
 // Any thread.
 #ifndef TARN_CORE_META_H
 #define TARN_CORE_META_H

@@ -68,7 +68,8 @@ struct span_step span_step_hold(span_state before, int64_t slots);
 struct span_step span_step_release(span_state before, int64_t slots);
 
 // The descriptor is the page heap's descriptor of the span's first page. It is type-stable: it can be read at
-// any time, also when the pages have become something else. No class has more slots than its bitmap holds.
+// any time, also when the pages have become something else; while they are free it may read as zeros. No
+// class has more slots than its bitmap holds.
 //   number of set bits == free slots (when no give or take is under way)
 struct span {
     atomic_u64 state;

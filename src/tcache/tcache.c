@@ -27,11 +27,18 @@
 // bin empty, the class is being given up. From then on little is kept, since the thread may stop at any
 // moment and would hold it.
 #define REFUSALS 64
+// An away bin of which much belongs to draining spans is a refusal, too, where the spans have many pages; so
+// many come to REFUSALS.
+#define DECLINES 16
+#define DECLINING_PAGES ((256 << 10) >> PAGE_SHIFT)
+#define GIVEN_ALONE 4096 // objects given back one by one: the class is used again, though not from here
 // Of the common bound this part is kept for caches that take less than an equal share of it.
 #define SHARED_PARTS 8
 #define DECLINING_ROOM 16 // so many objects of draining spans wait in a bin
-#define EPOCHS_IDLE 2     // a thread that is so many behind met no slow path in the whole of a period
-#define WAVE_BATCHES 16   // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
+// Of a class that is being given up nothing is kept once so few objects are left for each thread.
+#define DECLINED 256
+#define EPOCHS_IDLE 2   // a thread that is so many behind met no slow path in the whole of a period
+#define WAVE_BATCHES 16 // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
 
 struct tcache tcache_none = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
 struct tcache tcache_gone = {.tag = UINT32_MAX << PAGE_HOME_SHIFT};
@@ -126,6 +133,13 @@ static bool charge(struct tcache *self, uint64_t bytes)
 }
 
 static bool is_draining(const struct tcache *self, unsigned cls) { return self->refused[cls] >= REFUSALS; }
+
+// How much a bin keeps of a class that its thread is giving up: each object would hold a page if the thread
+// stopped.
+static size_t declining_room(unsigned cls)
+{
+    return central_out(cls) < DECLINED * max_size(1, registry_live()) ? 0 : FIRST_CAPACITY;
+}
 
 static void refund(struct tcache *self, unsigned cls)
 {
@@ -321,11 +335,10 @@ static inline void note_use(struct tcache *self, unsigned cls)
 
 // --- Growing.
 
-// Raises the capacity to `wanted` objects or the limit, if the common bound has room.
-static NOINLINE bool grow_below(struct tcache *self, unsigned cls, size_t wanted, size_t limit)
+// Raises the capacity to `wanted` objects, if the common bound has room.
+static bool grow_to(struct tcache *self, unsigned cls, size_t wanted)
 {
     size_t capacity = self->capacity[cls];
-    wanted = min_size(wanted, is_draining(self, cls) ? min_size(limit, FIRST_CAPACITY) : limit);
     if (wanted <= capacity)
         return false;
     uint64_t bytes = room_for(self, cls, wanted) - room_for(self, cls, capacity);
@@ -333,6 +346,14 @@ static NOINLINE bool grow_below(struct tcache *self, unsigned cls, size_t wanted
         return false;
     self->capacity[cls] = (uint8_t)wanted;
     return true;
+}
+
+// The same, but not beyond the limit.
+static NOINLINE bool grow_below(struct tcache *self, unsigned cls, size_t wanted, size_t limit)
+{
+    if (is_draining(self, cls))
+        limit = min_size(limit, min_size(FIRST_CAPACITY, declining_room(cls)));
+    return grow_to(self, cls, min_size(wanted, limit));
 }
 
 static inline bool grow(struct tcache *self, unsigned cls, size_t wanted, size_t limit)
@@ -614,8 +635,8 @@ static void park_or_give(struct tcache *self, unsigned cls, struct batch *batch)
     else if (is_draining(self, cls))
         return;
     else if (depth != 0)
-        self->refused[cls] = (uint8_t)(refused - (refused != 0));
-    else if ((self->refused[cls] = (uint8_t)min_size(refused + given, REFUSALS)) == REFUSALS)
+        self->refused[cls] = (uint16_t)(refused - (refused != 0));
+    else if ((self->refused[cls] = (uint16_t)min_size(refused + given, REFUSALS)) == REFUSALS)
         flush_class(self, cls, FLUSH_TO_SPANS);
 }
 
@@ -663,28 +684,54 @@ static bool may_send(struct tcache *self, unsigned cls)
     return (self->sends & bit) != 0;
 }
 
-// What belongs to draining spans goes home. Where that is much of what came the bin is kept small: the class
-// is in decline, and should the thread stop, each object that waits would hold a page. True when there is
-// room then.
-static bool drain_away(struct tcache *self, struct bin *bin, unsigned cls)
+// The class is being given up, and its bins shrink along with what is left of it.
+static bool shrink(struct tcache *self, struct bin *bin, unsigned cls)
+{
+    flush_class(self, cls, FLUSH_TO_SPANS);
+    central_shed(cls); // what lies in the pool counts as if it were in use: noted first, then given back
+    central_shed(cls);
+    size_t room = min_size(declining_room(cls), sealed.capacity_limit[cls]);
+    return grow_to(self, cls, room) && may_send(self, cls) && ensure_loaded(self, bin, cls);
+}
+
+// What belongs to draining spans goes home; how many objects those were.
+static size_t drain_away(struct tcache *self, struct bin *bin, unsigned cls)
 {
     struct batch *batch = central_drains(cls) ? unload(bin) : NULL;
     if (batch == NULL)
-        return false;
+        return 0;
     size_t before = batch_count(batch);
     central_drain(cls, batch);
     load(bin, batch, self->capacity[cls]);
-    size_t gone = before - batch_count(batch), room = self->capacity[cls] - batch_count(batch);
-    bool declines = min_size(gone, room) >= DECLINING_ROOM / 2;
-    if (declines)
-        store_relaxed(&bin->full, load_relaxed(&bin->top) + min_size(room, DECLINING_ROOM));
-    return declines || 2 * batch_count(batch) <= self->capacity[cls];
+    return before - batch_count(batch);
+}
+
+static size_t room_in(struct bin *bin)
+{
+    return (size_t)(load_relaxed(&bin->full) - load_relaxed(&bin->top));
+}
+
+// Much of what came belongs to draining spans. The bin is kept small: the class is in decline, and should the
+// thread stop, each object that waits would hold a page. If that goes on, and no malloc finds its bin empty
+// meanwhile, the thread gives the class up.
+static bool make_room_declining(struct tcache *self, struct bin *bin, unsigned cls)
+{
+    if (!is_draining(self, cls) && central_spans(cls) * size_class_table[cls].pages >= DECLINING_PAGES)
+        self->refused[cls] = (uint16_t)min_size(self->refused[cls] + REFUSALS / DECLINES, REFUSALS);
+    if (is_draining(self, cls) && self->capacity[cls] > 2 * declining_room(cls))
+        return shrink(self, bin, cls);
+    store_relaxed(&bin->full, load_relaxed(&bin->top) + min_size(room_in(bin), DECLINING_ROOM));
+    return true;
 }
 
 // The same for the away bin: a full batch goes at once.
 static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    if (drain_away(self, bin, cls) || extend(self, bin, cls))
+    size_t gone = drain_away(self, bin, cls), room = room_in(bin), half = (self->capacity[cls] + 1u) / 2;
+    size_t much = is_draining(self, cls) ? half : DECLINING_ROOM / 2;
+    if (room != 0 && min_size(gone, room) >= much)
+        return make_room_declining(self, bin, cls);
+    if ((room != 0 && room >= half) || extend(self, bin, cls))
         return true;
     if (grow(self, cls, next_capacity(self, cls), sealed.capacity_limit[cls]) && extend(self, bin, cls))
         return true;
@@ -692,6 +739,18 @@ static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
     if (full != NULL)
         park_or_give(self, cls, full);
     return may_send(self, cls) && ensure_loaded(self, bin, cls);
+}
+
+static bool keeps_nothing(const struct tcache *self, unsigned cls)
+{
+    return is_draining(self, cls) && self->capacity[cls] == 0 && declining_room(cls) == 0;
+}
+
+static void give_alone(struct tcache *self, unsigned cls, void *p)
+{
+    central_give(cls, &p, 1);
+    if (is_draining(self, cls) && ++self->refused[cls] == REFUSALS + GIVEN_ALONE)
+        self->refused[cls] = 0;
 }
 
 static void push(struct tcache *self, struct bin *bin, unsigned cls, void *p)
@@ -702,10 +761,10 @@ static void push(struct tcache *self, struct bin *bin, unsigned cls, void *p)
         return;
     note_use(self, cls);
     store_relaxed(&self->flushes, load_relaxed(&self->flushes) + 1);
-    bool room = !is_first_step(self, cls) &&
+    bool room = !is_first_step(self, cls) && !keeps_nothing(self, cls) &&
                 (bin == &self->bins[cls] ? make_room(self, bin, cls) : make_room_away(self, bin, cls));
     if (!room || !bin_push(bin, p))
-        central_give(cls, &p, 1);
+        give_alone(self, cls, p);
 }
 
 void tcache_overflow(void *p, uint32_t entry)

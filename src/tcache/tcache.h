@@ -61,13 +61,13 @@ struct tcache {
     struct span *held[SIZE_CLASS_COUNT];
     uint8_t capacity[SIZE_CLASS_COUNT];    // objects the loaded batch may hold; grows by use
     uint8_t first_steps[SIZE_CLASS_COUNT]; // slow paths before the class was cached here
-    uint8_t refused[SIZE_CLASS_COUNT]; // batches that its pool gave back beyond those it took, see REFUSALS
-    uint64_t recent, recent_before;    // bit c: class c met a slow path in this period, in the one before
-    uint32_t slow_steps;               // periods are counted in them
-    uint32_t shortages;                // times the common bound had no room
-    uint32_t epoch;                    // of the caches, at the last slow path
-    uint64_t sends;                    // bit c: class c has room for an away batch
-    uint64_t charged;                  // bytes of the common bound that this cache's capacities take
+    uint16_t refused[SIZE_CLASS_COUNT]; // batches that its pool gave back beyond those it took, see REFUSALS
+    uint64_t recent, recent_before;     // bit c: class c met a slow path in this period, in the one before
+    uint32_t slow_steps;                // periods are counted in them
+    uint32_t shortages;                 // times the common bound had no room
+    uint32_t epoch;                     // of the caches, at the last slow path
+    uint64_t sends;                     // bit c: class c has room for an away batch
+    uint64_t charged;                   // bytes of the common bound that this cache's capacities take
     atomic_u32 refills[SIZE_CLASS_COUNT];   // relaxed statistics, written by the owner
     atomic_u64 requested[SIZE_CLASS_COUNT]; // bytes asked for when the refills were counted
     atomic_u64 flushes;

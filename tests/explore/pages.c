@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGES = 2 };
+enum { PAGES = 64 }; // so many have pages of the kernel's to themselves for their descriptors
 
 static page_id blocks[4];
 
@@ -25,8 +25,10 @@ static uint64_t *word_of(page_id first, size_t page)
     return page_address((page_id){first.n + (uint32_t)page});
 }
 
+// The block's descriptor is the owner's, too.
 static void mark(page_id first, uint64_t owner)
 {
+    *(uint64_t *)page_descriptor(first) = owner;
     for (size_t i = 0; i < PAGES; i++)
         *word_of(first, i) = owner;
 }
@@ -35,6 +37,7 @@ static void expect(page_id first, uint64_t owner)
 {
     for (size_t i = 0; i < PAGES; i++)
         explore_check(*word_of(first, i) == owner);
+    explore_check(owner == 0 || *(uint64_t *)page_descriptor(first) == owner);
 }
 
 static page_id take(uint64_t owner)

@@ -592,6 +592,67 @@ Test(page_heap, a_refused_purge_leaves_pages_dirty)
 
 // Where the kernel's pages are larger, its page goes back as a whole, or, when it is refused, is dirty as a
 // whole.
+static size_t resident_descriptors(page_id page)
+{
+    struct zone *zone = zone_of_page(page);
+    return os_resident_pages(zone->descriptors, sizeof zone->descriptors) * os_page_size();
+}
+
+static void describe(page_id first, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        memset(page_descriptor((page_id){first.n + (uint32_t)i}), 1, PAGE_DESCRIPTOR_BYTES);
+}
+
+Test(page_heap, descriptors_go_back_with_their_pages)
+{
+    page_id kept = take(1, PAGE_SIZE), gone = take(ZONE_PAGES / 2, PAGE_SIZE);
+    describe(kept, 1);
+    describe(gone, ZONE_PAGES / 2);
+    page_heap_give(gone, ZONE_PAGES / 2);
+    cr_assert_geq(resident_descriptors(kept), ZONE_PAGES / 2 * PAGE_DESCRIPTOR_BYTES);
+    page_heap_purge();
+    cr_assert_leq(resident_descriptors(kept), 2 * max_size(os_page_size(), DESCRIBED_BYTES));
+    cr_assert_eq(*(unsigned char *)page_descriptor(kept), 1);
+    check();
+    page_heap_give(kept, 1);
+    page_heap_purge();
+    cr_assert_eq(resident_descriptors(kept), 0);
+    cr_assert_eq(*(unsigned char *)page_descriptor(kept), 0);
+    cr_assert_eq(*(unsigned char *)page_descriptor((page_id){gone.n + 100}), 0);
+    check();
+}
+
+// One that is left over for a moment by each of two neighbours' purges.
+Test(page_heap, descriptors_go_back_whatever_order_their_pages_go_in)
+{
+    enum { PAGES = 256, STEP = 97 };
+    page_id first = take(PAGES, PAGE_SIZE);
+    describe(first, PAGES);
+    for (size_t i = 0; i < PAGES; i++) {
+        page_heap_give((page_id){first.n + (uint32_t)(i * STEP % PAGES)}, 1);
+        if (i % 16 == 0)
+            page_heap_purge();
+    }
+    page_heap_purge();
+    cr_assert_eq(resident_descriptors(first), 0);
+    check();
+}
+
+Test(page_heap, descriptors_of_free_zones_go_back)
+{
+    page_id first = take(3 * ZONE_PAGES, PAGE_SIZE);
+    for (uint32_t zone = 0; zone < 3; zone++)
+        describe((page_id){first.n + zone * (uint32_t)ZONE_PAGES}, 1);
+    page_heap_give(first, 3 * ZONE_PAGES);
+    cr_assert_not(page_heap_is_settled());
+    page_heap_purge();
+    for (uint32_t zone = 0; zone < 3; zone++)
+        cr_assert_eq(resident_descriptors((page_id){first.n + zone * (uint32_t)ZONE_PAGES}), 0);
+    cr_assert(page_heap_is_settled());
+    check();
+}
+
 Test(page_heap, clean_pages_share_the_kernels_page_with_a_dirty_one)
 {
     size_t unit = purge_unit();

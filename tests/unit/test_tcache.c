@@ -487,6 +487,7 @@ static void *free_another_ones_burst(void *arg)
             most = (size_t)(load_relaxed(&away->top) - load_relaxed(&away->empty));
     }
     cr_assert_leq(most, (size_t)LIMIT / 4);
+    cr_assert_eq(tcache_self->capacity[CLS], 0, "nothing is left of the class, and nothing is kept");
     cr_assert(tcache_validate());
     return NULL;
 }

@@ -371,6 +371,52 @@ Test(zone, validate_finds_broken_states)
     cr_assert(zone_validate(&zone));
 }
 
+// --- Descriptors.
+
+static const struct zone_described all_descriptors = {0, sizeof zone.descriptors};
+
+// Purges pages as the page heap does.
+static void purge(size_t first, size_t n)
+{
+    bool clean;
+    cr_assert(zone_take_at(&zone, first, n, &clean));
+    zone_give(&zone, first, n, false);
+}
+
+Test(zone, descriptors_are_taken_where_all_that_they_describe_is_free_and_clean)
+{
+    struct zone_described found;
+    cr_assert_not(zone_take_described(&zone, all_descriptors, DESCRIBED_BYTES, &found), "none was used");
+    cr_assert(take_at(0, 300));
+    give(100, 200, true);
+    cr_assert_not(zone_take_described(&zone, all_descriptors, DESCRIBED_BYTES, &found), "they are dirty");
+    purge(100, 200);
+    cr_assert(zone_take_described(&zone, all_descriptors, DESCRIBED_BYTES, &found));
+    cr_assert_eq(found.from, align_up(100 * PAGE_DESCRIPTOR_BYTES, DESCRIBED_BYTES));
+    cr_assert_eq(found.end, align_up(300 * PAGE_DESCRIPTOR_BYTES, DESCRIBED_BYTES));
+    cr_assert(bits_find_clear(zone.used, described_first(found), described_first(found) + 1) >
+              described_first(found));
+    zone_give(&zone, described_first(found), described_pages(found), false);
+    cr_assert_not(zone_take_described(&zone, all_descriptors, DESCRIBED_BYTES, &found), "they went before");
+    cr_assert(zone_validate(&zone));
+}
+
+Test(zone, descriptors_are_taken_by_whole_units_and_within_the_range)
+{
+    enum { UNIT = 16 * DESCRIBED_BYTES };
+    struct zone_described found, second = {UNIT, 2 * UNIT};
+    cr_assert(take_at(0, ZONE_PAGES));
+    give(1, ZONE_PAGES - 1, true);
+    purge(1, ZONE_PAGES - 1);
+    cr_assert(zone_take_described(&zone, second, UNIT, &found));
+    cr_assert_eq(found.from, second.from);
+    cr_assert_eq(found.end, second.end);
+    zone_give(&zone, described_first(found), described_pages(found), false);
+    cr_assert(zone_take_described(&zone, all_descriptors, UNIT, &found), "page 0 is in use");
+    cr_assert_eq(found.from, second.end);
+    cr_assert_eq(found.end, all_descriptors.end);
+}
+
 // --- Ranges of huge pages.
 
 Test(zone, ranges_that_a_run_reaches_into)
