@@ -468,11 +468,8 @@ static void *take_large_zeroed(size_t size, const void *site)
     void *p = !recent ? NULL : is_hardened() ? hardened_large_recent(size, site) : large_alloc_recent(size);
     if (p == NULL)
         p = take_large(size, 1, &clean, site);
-    if (p == NULL || clean)
-        return p;
-    if (is_hardened())
-        return memset(p, 0, size);
-    large_zero(p, size);
+    if (p != NULL && !clean)
+        large_zero(p, size);
     return p;
 }
 
