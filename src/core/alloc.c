@@ -554,13 +554,37 @@ static void *carry_over_from(void *moved, void *p, size_t holds, size_t size, co
     return moved;
 }
 
-// Each block is as large as was asked for; without memory it can always become smaller.
+// For `size` bytes, in a slot that could hold `room`.
+static void *take_with_room(size_t size, size_t room, const void *site)
+{
+    unsigned cls = has_lone_blocks() ? 0 : hardened_slot_class(1, room);
+    if (cls == 0)
+        return alloc_slow(size, site);
+    size_t slot = size_class_size(cls);
+    void *p = bin_pop(&tcache_own->bins[cls]);
+    if (unlikely(p == NULL))
+        p = take_class(cls, size);
+    return likely(p != NULL) ? hardened_slot_mark(p, slot, size, site) : NULL;
+}
+
+// As alloc_resize has it.
+static bool suits_slot(size_t size, unsigned cls)
+{
+    const struct size_class_info *info = &size_class_table[cls];
+    return size <= info->size - CANARY_BYTES && with_growth(size) + CANARY_BYTES > info[-1].size;
+}
+
+// Each block is as large as was asked for, also where one that creeps upwards has a slot with room for some
+// steps more; without memory it can always become smaller.
 static void *resize_with_canary(void *p, unsigned cls, size_t size, const void *site)
 {
     int saved = errno;
     size_t holds = hardened_slot_size(p, cls);
-    void *moved = hardened_slot_class(1, size) == cls ? NULL : alloc_slow(size, site);
-    if (moved == NULL && size > holds && hardened_slot_class(1, size) != cls)
+    bool creeps = size > holds && size < with_growth(holds);
+    void *moved = NULL;
+    if (!suits_slot(size, cls))
+        moved = take_with_room(size, creeps ? with_growth(holds) : size, site);
+    if (moved == NULL && size > size_class_size(cls) - CANARY_BYTES)
         return NULL;
     errno = saved;
     if (moved == NULL) {
