@@ -150,6 +150,14 @@ static NOINLINE void *take_uncached(size_t align, size_t size, const void *site)
     return has_lone_blocks() ? take_alone(align, size, site) : pop_with_canary(align, size, site);
 }
 
+// The same, and first of all where the heap has canaries and started long ago.
+static NOINLINE void *take_any(size_t align, size_t size, const void *site)
+{
+    if (likely(harden_level() == HARDEN_CANARIES))
+        return pop_with_canary(align, size, site);
+    return take_uncached(align, size, site);
+}
+
 // A class field is the class times four, and a quarter of an offset in the table.
 static inline size_t slot_of_field(uint32_t field)
 {
@@ -164,7 +172,7 @@ static NOINLINE void *take_quickly(size_t size, const void *site)
 {
     struct tcache *self = tcache_own;
     if (unlikely(size > SIZE_CLASS_SMALL_MAX - CANARY_BYTES))
-        return take_uncached(1, size, site);
+        return take_any(1, size, site);
     uint32_t field = self->class_field[size + CANARY_BYTES];
     size_t slot = slot_of_field(field);
     void *p = bin_pop_ahead(bin_at(self, field), slot);
@@ -639,7 +647,7 @@ void *alloc_aligned_slow(size_t align, size_t size, const void *site)
     unsigned cls = size_class_aligned(size, align);
     if (cls == 0)
         return take_large(size, align, &clean, site);
-    return likely(tcache_self != &tcache_none) ? take_class(cls, size) : take_uncached(align, size, site);
+    return likely(tcache_self != &tcache_none) ? take_class(cls, size) : take_any(align, size, site);
 }
 
 int alloc_posix_slow(void **result, size_t align, size_t size, const void *site)
