@@ -91,10 +91,11 @@ static inline struct page_run recent_take(size_t n)
     return likely(run.n != 0) ? run : recent_take_larger(n);
 }
 
-// Guarded runs are as large as the largest size of a part, so that one that waits keeps its guards.
+// Guarded blocks have one size in each part, so that one that waits keeps its guards. It is the guards that
+// make it round: so two blocks of half a zone fill the zone.
 static inline size_t recent_guarded_size(size_t n)
 {
-    return align_up(n, (size_t)1 << recent_size_shift(n - 1));
+    return align_up(n + 2, (size_t)1 << recent_size_shift(n + 1)) - 2;
 }
 
 // Counts a give.

@@ -152,6 +152,14 @@ static NOINLINE void *take_uncached(size_t align, size_t size, const void *site)
     return has_lone_blocks() ? take_alone(align, size, site) : pop_with_canary(align, size, site);
 }
 
+// The same, and first of all where the heap has canaries and started long ago.
+static NOINLINE void *take_any(size_t align, size_t size, const void *site)
+{
+    if (likely(harden_level() == HARDEN_CANARIES))
+        return pop_with_canary(align, size, site);
+    return take_uncached(align, size, site);
+}
+
 // A class field is the class times four, and a quarter of an offset in the table.
 static inline size_t slot_of_field(uint32_t field)
 {
@@ -166,7 +174,7 @@ static NOINLINE void *take_quickly(size_t size, const void *site)
 {
     struct tcache *self = tcache_own;
     if (unlikely(size > SIZE_CLASS_SMALL_MAX - CANARY_BYTES))
-        return take_uncached(1, size, site);
+        return take_any(1, size, site);
     uint32_t field = self->class_field[size + CANARY_BYTES];
     size_t slot = slot_of_field(field);
     void *p = bin_pop_ahead(bin_at(self, field), slot);
@@ -469,11 +477,8 @@ static void *take_large_zeroed(size_t size, const void *site)
     void *p = !recent ? NULL : is_hardened() ? hardened_large_recent(size, site) : large_alloc_recent(size);
     if (p == NULL)
         p = take_large(size, 1, &clean, site);
-    if (p == NULL || clean)
-        return p;
-    if (is_hardened())
-        return memset(p, 0, size);
-    large_zero(p, size);
+    if (p != NULL && !clean)
+        large_zero(p, size);
     return p;
 }
 
@@ -568,13 +573,37 @@ static void *carry_over_from(void *moved, void *p, size_t holds, size_t size, co
     return moved;
 }
 
-// Each block is as large as was asked for; without memory it can always become smaller.
+// For `size` bytes, in a slot that could hold `room`.
+static void *take_with_room(size_t size, size_t room, const void *site)
+{
+    unsigned cls = has_lone_blocks() ? 0 : hardened_slot_class(1, room);
+    if (cls == 0)
+        return alloc_slow(size, site);
+    size_t slot = size_class_size(cls);
+    void *p = bin_pop(&tcache_own->bins[cls]);
+    if (unlikely(p == NULL))
+        p = take_class(cls, size);
+    return likely(p != NULL) ? hardened_slot_mark(p, slot, size, site) : NULL;
+}
+
+// As alloc_resize has it.
+static bool suits_slot(size_t size, unsigned cls)
+{
+    const struct size_class_info *info = &size_class_table[cls];
+    return size <= info->size - CANARY_BYTES && with_growth(size) + CANARY_BYTES > info[-1].size;
+}
+
+// Each block is as large as was asked for, also where one that creeps upwards has a slot with room for some
+// steps more; without memory it can always become smaller.
 static void *resize_with_canary(void *p, unsigned cls, size_t size, const void *site)
 {
     int saved = errno;
     size_t holds = hardened_slot_size(p, cls);
-    void *moved = hardened_slot_class(1, size) == cls ? NULL : alloc_slow(size, site);
-    if (moved == NULL && size > holds && hardened_slot_class(1, size) != cls)
+    bool creeps = size > holds && size < with_growth(holds);
+    void *moved = NULL;
+    if (!suits_slot(size, cls))
+        moved = take_with_room(size, creeps ? with_growth(holds) : size, site);
+    if (moved == NULL && size > size_class_size(cls) - CANARY_BYTES)
         return NULL;
     errno = saved;
     if (moved == NULL) {
@@ -629,7 +658,7 @@ void *alloc_aligned_slow(size_t align, size_t size, const void *site)
     unsigned cls = size_class_aligned(size, align);
     if (cls == 0)
         return take_large(size, align, &clean, site);
-    return likely(tcache_self != &tcache_none) ? take_class(cls, size) : take_uncached(align, size, site);
+    return likely(tcache_self != &tcache_none) ? take_class(cls, size) : take_any(align, size, site);
 }
 
 int alloc_posix_slow(void **result, size_t align, size_t size, const void *site)

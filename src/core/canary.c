@@ -5,7 +5,10 @@
 
 void canary_set_size(void *p, size_t slot, size_t size, uint32_t site)
 {
-    memset((char *)p + size, (int)(CANARY_PAD_WORD & 0xff), slot - CANARY_BYTES - size);
+    size_t last = slot - 2 * CANARY_BYTES, pad = slot - CANARY_BYTES - size;
+    memset((char *)p + size, (int)(CANARY_PAD_WORD & 0xff), min_size(pad, 2 * CANARY_BYTES));
+    if (size < last)
+        canary_pad(p, last);
     store_relaxed(canary_place(p, slot), canary_word_live(canary_hash(p), site, size));
 }
 
@@ -19,11 +22,12 @@ enum canary_state canary_look(const void *p, size_t slot, size_t *size)
     return canary_says_freed(word, hash) ? CANARY_FREED : CANARY_BROKEN;
 }
 
-// What ran over the check alone left the rest; that is believed where the size is one for such a slot.
+// What ran over the check alone left the rest; that is believed where the size is one for such a slot, or
+// for one that realloc left room in, a quarter at most.
 static bool says_size(uint64_t word, size_t slot)
 {
-    size_t needed = canary_size(word) + CANARY_BYTES;
-    return needed <= slot && size_class_size(size_class_of(needed)) == slot;
+    size_t needed = canary_size(word) + CANARY_BYTES, most = min_size(needed + needed / 4, SIZE_CLASS_MAX);
+    return needed <= slot && size_class_size(size_class_of(most)) >= slot;
 }
 
 struct sites canary_sites(const void *p, size_t slot)

@@ -332,11 +332,23 @@ static struct span *hold_listed(struct central *self, struct shard *shard)
     return NULL;
 }
 
+// A span's slots as canaries want them: what is watched of each is zero, and so is its word.
+static void clear_slots(page_id first, unsigned cls)
+{
+    size_t slot = size_class_size(cls), size = size_class_table[cls].slots * slot;
+    char *start = page_address(first);
+    if (slot <= SLOT_CLEARED)
+        memset(start, 0, size);
+    else
+        for (size_t at = 0; at < size; at += slot)
+            canary_set_freed_long(start + at, slot, 0);
+}
+
 // One that was retired and has its guard still. The slots of the same class are free, as they were then.
 static struct span *make_span_again(page_id first, unsigned cls, uint32_t home)
 {
     if (span_at(first)->cls != cls)
-        memset(page_address(first), 0, size_class_table[cls].pages * PAGE_SIZE);
+        clear_slots(first, cls);
     struct span *span = span_make_small(first, cls, home);
     store_relaxed(&span->guarded, true);
     return span;
@@ -349,7 +361,6 @@ static bool wants_guard(void)
     return guard_is_possible() && (guard_count() < GUARDS_EVERYWHERE || random_below(GUARDED_SHARE) == 0);
 }
 
-// Where canaries are wanted slots must be zero.
 static struct span *make_guarded_span(unsigned cls, uint32_t home)
 {
     size_t pages = size_class_table[cls].pages, guards = wants_guard() ? 1 : 0;
@@ -360,7 +371,7 @@ static struct span *make_guarded_span(unsigned cls, uint32_t home)
     if (block.first.n == NO_PAGE.n)
         return NULL;
     if (!block.clean)
-        memset(page_address(block.first), 0, pages * PAGE_SIZE);
+        clear_slots(block.first, cls);
     else if (pages <= POPULATED_PAGES)
         os_populate(page_address(block.first), pages * PAGE_SIZE);
     struct span *span = span_make_small(block.first, cls, home);

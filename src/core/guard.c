@@ -26,7 +26,7 @@ bool guard_raise(page_id first, size_t pages)
 
 static bool lower(page_id first, size_t pages)
 {
-    if (!os_commit(page_address(first), pages * PAGE_SIZE))
+    if (!os_permit(page_address(first), pages * PAGE_SIZE))
         return false;
     fetch_sub_relaxed(&standing, 1);
     return true;
@@ -42,7 +42,7 @@ bool guard_lift(page_id first, size_t pages)
 
 bool guard_open(void *part, size_t size)
 {
-    if (fetch_add_relaxed(&standing, 1) < GUARDS_MOST && os_commit(part, size))
+    if (fetch_add_relaxed(&standing, 1) < GUARDS_MOST && os_permit(part, size))
         return true;
     fetch_sub_relaxed(&standing, 1);
     return false;

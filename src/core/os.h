@@ -44,9 +44,11 @@ void os_advise_huge(void *address, size_t size, bool huge);
 // How many of the kernel's pages of a range hold memory; the range starts at one.
 size_t os_resident_pages(const void *address, size_t size);
 
-// Makes a range of committed memory inaccessible and gives its memory back; os_commit makes it usable, and
-// zero. If the kernel refuses, false, and the range stays as it was.
+// Makes a range of committed memory inaccessible, whole pages of the kernel's, and gives its memory back. If
+// the kernel refuses, false, and the range stays as it was.
 bool os_forbid(void *address, size_t size);
+// What was forbidden, or a part of it, can be used again, and reads as zeros. If the kernel refuses, false.
+bool os_permit(void *address, size_t size);
 // Whole pages of the library's own variables can only be read from now on.
 void os_seal(void *address, size_t size);
 // Unpredictable bytes, as good as the kernel has them without waiting.

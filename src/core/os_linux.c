@@ -23,6 +23,13 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
 #define GAP_BYTES ((uintptr_t)1 << 30) // room for libraries and stacks to come
 
 // Relaxed everywhere: a test arms it before it starts what it wants to fail.
@@ -252,6 +259,30 @@ size_t os_resident_pages(const void *address, size_t size)
     return count;
 }
 
+// --- Forbidden ranges. Kernels from 6.13 on mark pages in their tables, which is five times as quick as to
+// part a mapping in three, and other threads go on meanwhile. Memory that is locked takes no marks.
+
+static atomic_u32 has_marked, has_parted; // relaxed: 1 once a range was forbidden in that way; hints
+
+// An emulator may say yes to what it does not know.
+static bool is_marked(void *address)
+{
+    return madvise(address, os_page_size(), MADV_POPULATE_READ) != 0 && errno == EFAULT;
+}
+
+static bool mark(void *address, size_t size)
+{
+    if (load_relaxed(&has_parted) != 0)
+        return false;
+    bool marked = madvise(address, size, MADV_GUARD_INSTALL) == 0 &&
+                  (load_relaxed(&has_marked) != 0 || is_marked(address));
+    if (marked)
+        store_relaxed(&has_marked, 1);
+    else
+        madvise(address, size, MADV_GUARD_REMOVE); // of what was marked before memory ran out
+    return marked;
+}
+
 // A new mapping would lack what the range was advised about huge pages, and never again be one with its
 // neighbours. But memory that is locked goes back no other way, and not even so at the limit of what may be
 // locked.
@@ -262,18 +293,37 @@ static bool gives_back_forbidden(void *address, size_t size)
                MAP_FAILED;
 }
 
+static bool part(void *address, size_t size)
+{
+    store_relaxed(&has_parted, 1);
+    if (mprotect(address, size, PROT_NONE) != 0)
+        return false;
+    if (gives_back_forbidden(address, size))
+        return true;
+    mprotect(address, size, PROT_READ | PROT_WRITE);
+    return false;
+}
+
 bool os_forbid(void *address, size_t size)
 {
     if (injected_fault())
         return false;
     int saved = errno;
-    bool forbidden = mprotect(address, size, PROT_NONE) == 0;
-    if (forbidden && !gives_back_forbidden(address, size)) {
-        mprotect(address, size, PROT_READ | PROT_WRITE);
-        forbidden = false;
-    }
+    bool forbidden = mark(address, size) || part(address, size);
     errno = saved;
     return forbidden;
+}
+
+bool os_permit(void *address, size_t size)
+{
+    if (injected_fault())
+        return false;
+    int saved = errno;
+    bool permitted = load_relaxed(&has_marked) == 0 || madvise(address, size, MADV_GUARD_REMOVE) == 0;
+    if (permitted && load_relaxed(&has_parted) != 0)
+        permitted = mprotect(address, size, PROT_READ | PROT_WRITE) == 0;
+    errno = saved;
+    return permitted;
 }
 
 void os_seal(void *address, size_t size)

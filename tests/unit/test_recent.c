@@ -89,10 +89,11 @@ Test(recent, sizes_near_each_other_share_a_set_and_others_do_not)
 {
     for (size_t n = 1; n < 100000; n++) {
         cr_assert_lt(recent_index(n), (unsigned)RECENT_SIZES);
-        cr_assert_eq(recent_index(n + 1) == recent_index(n), recent_guarded_size(n + 1) != n + 1 || n == 0);
-        cr_assert_geq(recent_guarded_size(n), n);
-        cr_assert_leq(recent_guarded_size(n), n + n / 8);
-        cr_assert_eq(recent_guarded_size(recent_guarded_size(n)), recent_guarded_size(n));
+        size_t guarded = recent_guarded_size(n), next = recent_guarded_size(n + 1);
+        cr_assert_eq(recent_index(guarded) == recent_index(next), guarded == next);
+        cr_assert_geq(guarded, n);
+        cr_assert_leq(guarded, n + n / 8);
+        cr_assert_eq(recent_guarded_size(guarded), guarded);
     }
 }
 
