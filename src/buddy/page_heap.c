@@ -59,15 +59,15 @@ struct stripe {
 };
 
 static struct {
-    uint32_t stripe_count;
     atomic_u64 huge_pages;   // relaxed: pages in zones that are wholly part of a block larger than a zone
     atomic_u64 purged_zones; // relaxed: pages given back while they lay in free zones
     atomic_u64 purge_calls;
     struct decay_clock clock;
+    atomic_u64 relief_ms; // relaxed: when memory went back last above the soft limit
+    uint32_t stripe_count;
     atomic_u32 fills;     // relaxed: fresh blocks that could have been filled
     atomic_u32 exchanged; // relaxed: where exchange_dirty and fill_from_free go on
     atomic_u32 relieved;  // relaxed: the same for relieve
-    atomic_u64 relief_ms; // relaxed: when memory went back last above the soft limit
     struct stripe stripes[MAX_STRIPES];
 } heap TABLE;
 

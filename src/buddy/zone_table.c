@@ -228,9 +228,10 @@ void zone_table_decommit(void)
     lock_take(&table.lock);
     for (size_t n = 0; n < zone_table_end(); n++)
         if (table.state[n] == FREE && acquire_locked((zone_id){(uint32_t)n})) {
-            os_decommit(zone_address((zone_id){(uint32_t)n}), ZONE_SIZE);
-            forget_memory(zone_at((zone_id){(uint32_t)n}));
-            move_forget(zone_at((zone_id){(uint32_t)n}));
+            struct zone *zone = zone_known((zone_id){(uint32_t)n});
+            os_decommit(zone_address(zone->id), ZONE_SIZE);
+            forget_memory(zone);
+            move_forget(zone);
             table.state[n] = ABSENT;
         }
     lock_drop(&table.lock);
