@@ -218,7 +218,7 @@ bool zone_table_is_settled(void)
     lock_take(&table.lock);
     bool settled = table.free_dirty == 0;
     for (size_t n = 0; settled && n < zone_table_end(); n++)
-        settled = table.state[n] != FREE || !is_described(zone_at((zone_id){(uint32_t)n}));
+        settled = table.state[n] != FREE || !is_described(zone_known((zone_id){(uint32_t)n}));
     lock_drop(&table.lock);
     return settled;
 }
