@@ -35,12 +35,17 @@ static enum mode mode_of(const char *text)
     return strcmp(text, "always") == 0 ? ALWAYS : AUTO;
 }
 
+void huge_keep_small(void *start, size_t size)
+{
+    if (kernel_fits())
+        os_advise_huge(start, size, false);
+}
+
 void huge_init(void *base, size_t size)
 {
     store_relaxed(&mode, mode_of(load_relaxed(&options.thp)));
     store_relaxed(&credit, os_memory_bytes() / PAGE_SIZE / CREDIT_PART);
-    if (kernel_fits())
-        os_advise_huge(base, size, false);
+    huge_keep_small(base, size);
 }
 
 bool huge_is_dense(struct huge_history *self)

@@ -17,6 +17,8 @@
 // Reads TARN_THP. From then on the window [base, base + size) has small pages unless a range is given huge
 // ones, whatever the kernel does by itself.
 void huge_init(void *base, size_t size);
+// Asks for small pages, where the kernel's huge ones are of 2 MiB; others are left alone.
+void huge_keep_small(void *start, size_t size);
 
 // A range of memory that nothing lay in is about to be used, first by a block of n pages. A page of 2 MiB
 // costs what thirty to a hundred small faults cost, and so pays where the range will soon be full:

@@ -56,12 +56,10 @@ size_t move_memory(page_id from, page_id to, size_t n)
 bool move_purge_zone(struct zone *zone)
 {
     void *start = zone_address(zone->id);
-    if (load_relaxed(&zone->parted) == 0)
-        return os_purge(start, ZONE_SIZE);
-    if (!os_renew(start, ZONE_SIZE))
+    if (load_relaxed(&zone->parted) == 0 || !os_renew(start, ZONE_SIZE))
         return os_purge(start, ZONE_SIZE);
     move_forget(zone);
     store_relaxed(&zone->huge, 0);
-    os_advise_huge(start, ZONE_SIZE, false);
+    huge_keep_small(start, ZONE_SIZE);
     return true;
 }

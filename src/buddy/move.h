@@ -10,14 +10,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+// Of sixteen ranges each; a process may have 65530 mappings.
 #define MOVE_ZONES_MOST 1024
 
 // Whether it is worth while to look for pages to move memory to.
 bool move_is_possible(void);
-// How many of n pages move_memory would move, if both begin where a range does.
-static inline size_t move_whole(size_t n) { return n / HUGE_PAGES * HUGE_PAGES; }
-// The memory of a range of HUGE_PAGES moves to another one. False, and nothing has changed, where the kernel
-// refuses.
+// The memory of a range of HUGE_PAGES moves to another one, as os_move has it.
 bool move_range(page_id from, page_id to);
 // `to` gets the content of `from`; both are of n pages and share none. Returns how many of the first pages
 // hold no memory any more.

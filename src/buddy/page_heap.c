@@ -139,6 +139,11 @@ static void relist(struct stripe *self, struct zone *zone)
         list_insert(self, zone, bucket);
 }
 
+static bool is_in_stripe(const struct stripe *self, const struct zone *zone)
+{
+    return load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes);
+}
+
 static void stripe_adopt_locked(struct stripe *self, struct zone *zone)
 {
     store_relaxed(&zone->stripe, (uint32_t)(self - heap.stripes));
@@ -367,10 +372,12 @@ static void give_in_zone(page_id first, size_t n)
     give_in_stripe(&heap.stripes[load_relaxed(&zone->stripe)], first, n);
 }
 
+static size_t part_in_zone(page_id first, size_t n) { return min_size(n, ZONE_PAGES - page_in_zone(first)); }
+
 static void give_run(struct page_run run)
 {
     while (run.n > 0) {
-        size_t in_zone = min_size(run.n, ZONE_PAGES - page_in_zone(run.first));
+        size_t in_zone = part_in_zone(run.first, run.n);
         give_in_zone(run.first, in_zone);
         run.first.n += (uint32_t)in_zone;
         run.n -= in_zone;
@@ -626,7 +633,7 @@ static void choose_page_sizes(page_id first, size_t n)
 {
     for (size_t done = 0, part; done < n; done += part) {
         page_id page = {first.n + (uint32_t)done};
-        part = min_size(n - done, ZONE_PAGES - page_in_zone(page));
+        part = part_in_zone(page, n - done);
         choose_page_size(zone_of_page(page), zone_ranges(page_in_zone(page), part), n);
     }
 }
@@ -661,7 +668,7 @@ static void advise_as_noted(page_id first, size_t n)
     for (size_t done = 0, part; done < n; done += part) {
         page_id page = {first.n + (uint32_t)done};
         struct zone *zone = zone_of_page(page);
-        part = min_size(n - done, ZONE_PAGES - page_in_zone(page));
+        part = part_in_zone(page, n - done);
         uint32_t ranges = zone_ranges(page_in_zone(page), part), huge = load_relaxed(&zone->huge) & ranges;
         advise_ranges(zone, huge, true);
         advise_ranges(zone, ranges & ~huge, false);
@@ -683,9 +690,10 @@ static bool is_worth_moving(void)
 // At most n ranges of the zone that are free and hold memory, as bits.
 static uint32_t take_ranges_locked(struct stripe *self, struct zone *zone, size_t n)
 {
-    bool clean, ours = load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes);
+    bool clean;
     uint32_t taken = 0;
-    for (uint32_t left = ours ? zone_dirty_ranges(zone) : 0; left != 0 && n > 0; left &= left - 1, n--) {
+    for (uint32_t left = is_in_stripe(self, zone) ? zone_dirty_ranges(zone) : 0; left != 0 && n > 0;
+         left &= left - 1, n--) {
         zone_take_at(zone, bits_lowest(left) * HUGE_PAGES, HUGE_PAGES, &clean);
         self->used += HUGE_PAGES;
         add_dirty(self, 0 - (uint64_t)HUGE_PAGES);
@@ -715,8 +723,7 @@ static bool find_empty(struct page_run *to)
     return to->n >= HUGE_PAGES;
 }
 
-// Which of the ranges moved; they come to lie where the block holds none.
-
+// Which of the ranges moved; they come to lie where the block holds no memory.
 static uint32_t move_ranges(const struct zone *zone, uint32_t ranges, struct page_run *to)
 {
     uint32_t moved = 0;
@@ -759,7 +766,7 @@ static bool fill_from_free(page_id first, size_t n)
     bool any = false;
     struct page_run to = {first, is_to_be_filled(first, n) ? n : 0};
     size_t zones = zone_table_end();
-    for (size_t i = 0; i < zones && find_empty(&to); i++) {
+    for (size_t i = 0; i < zones && to.n >= HUGE_PAGES; i++) {
         uint32_t next = fetch_add_relaxed(&heap.exchanged, 1) % (uint32_t)zones;
         struct zone *zone = zone_at((zone_id){next});
         uint32_t stripe = zone == NULL ? NO_STRIPE : load_relaxed(&zone->stripe);
@@ -885,7 +892,7 @@ bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean)
 
 // --- Moving what lies in a block to another one.
 
-// Whole ranges, so none of them is broken.
+// Whole ranges, so none of them is broken. No lock is held: page_heap_can_move has looked.
 static void give_clean_in_zone(page_id first, size_t n)
 {
     struct zone *zone = zone_of_page(first);
@@ -908,7 +915,7 @@ static void give_clean(page_id first, size_t n)
 {
     for (size_t done = 0, part; done < n; done += part) {
         page_id page = {first.n + (uint32_t)done};
-        part = min_size(n - done, ZONE_PAGES - page_in_zone(page));
+        part = part_in_zone(page, n - done);
         give_clean_in_zone(page, part);
     }
     limit_discharge(n * PAGE_SIZE);
@@ -976,11 +983,6 @@ static size_t give_purged_locked(struct stripe *self, page_id page, const struct
     self->purged += gone ? run->dirty : 0;
     self->purge_calls++;
     return gone ? run->dirty : 0;
-}
-
-static bool is_in_stripe(const struct stripe *self, struct zone *zone)
-{
-    return load_relaxed(&zone->stripe) == (uint32_t)(self - heap.stripes);
 }
 
 // What was wholly given back needs no descriptors. They read as zeros from then on, as those of a page that
@@ -1162,7 +1164,7 @@ static void remake_stripe(struct stripe *self)
         self->buckets[b] = NULL;
     for (size_t i = 0; i < zone_table_end(); i++) {
         struct zone *zone = zone_at((zone_id){(uint32_t)i});
-        if (zone == NULL || load_relaxed(&zone->stripe) != (uint32_t)(self - heap.stripes))
+        if (zone == NULL || !is_in_stripe(self, zone))
             continue;
         zone_repair(zone);
         zone->bucket = UNLISTED;
@@ -1209,7 +1211,7 @@ static bool stripe_validate(const struct stripe *self)
     uint64_t used = 0, dirty = 0;
     for (size_t i = 0; i < zone_table_end(); i++) {
         const struct zone *zone = zone_at((zone_id){(uint32_t)i});
-        if (zone == NULL || load_relaxed(&zone->stripe) != (uint32_t)(self - heap.stripes))
+        if (zone == NULL || !is_in_stripe(self, zone))
             continue;
         if (!zone_validate(zone) || zone->bucket != buddy_largest(&zone->buddy))
             return false;

@@ -182,11 +182,13 @@ static NOINLINE void *take_quickly(size_t size, const void *site)
 }
 
 // Where no site is kept; so there is none to keep in a register meanwhile.
-static NOINLINE void *take_large_quickly(size_t size)
+static inline void *take_recent_or_large(size_t size, bool *clean)
 {
     void *p = likely(size <= PTRDIFF_MAX) ? large_alloc_recent(size) : NULL;
-    return likely(p != NULL) ? p : take_large(size, 1, NULL, NULL);
+    return likely(p != NULL) ? p : take_large(size, 1, clean, NULL);
 }
+
+static NOINLINE void *take_large_quickly(size_t size) { return take_recent_or_large(size, NULL); }
 
 static NOINLINE void *take_large_hardened(size_t size, const void *site)
 {
@@ -527,14 +529,12 @@ static inline __attribute__((always_inline)) void *move(void *p, size_t holds, s
     return carry_over(moved, p, holds, size);
 }
 
-// What lies in the block moves there, so that no other memory need.
+// A fresh large block does not get memory that lies free: what lies in this one moves there.
 static void *take_larger_place(size_t holds, size_t size)
 {
     bool clean;
-    if (size <= SIZE_CLASS_MAX || size > PTRDIFF_MAX || is_hardened())
-        return take_larger(holds, size);
-    void *p = large_alloc_recent(size);
-    return p != NULL ? p : take_large(size, 1, &clean, NULL);
+    return size <= SIZE_CLASS_MAX || is_hardened() ? take_larger(holds, size)
+                                                   : take_recent_or_large(size, &clean);
 }
 
 static void *move_large(void *p, page_id page, size_t size)
@@ -543,8 +543,8 @@ static void *move_large(void *p, page_id page, size_t size)
     void *moved = size <= holds ? take_smaller(size) : take_larger_place(holds, size);
     if (moved == NULL)
         return size <= holds ? p : NULL;
-    bool larger = size > holds && !is_hardened();
-    return larger && large_move(page, page_of(moved)) ? moved : carry_over(moved, p, holds, size);
+    bool has_moved = size > holds && large_move(page, page_of(moved));
+    return has_moved ? moved : carry_over(moved, p, holds, size);
 }
 
 static void *resize_large(void *p, page_id page, size_t size)

@@ -30,9 +30,9 @@ bool os_purge(void *address, size_t size);
 // Whether os_move works here: not before Linux 5.7, nor where a sandbox or an emulator knows no better. Looks
 // once.
 bool os_can_move(void);
-// The memory of a committed range comes to lie in another one of the same size, which is no longer than its
-// content there is worth: that goes back. The first range reads as zeros and holds no memory then. False, and
-// nothing has changed, where the kernel refuses, or the first range is more than one mapping.
+// The memory of a committed range comes to lie in another one of the same size; what lay there goes back. The
+// first range reads as zeros and holds no memory then. Where the kernel refuses, or the first range is more
+// than one mapping, false: the first range is as it was, and what the other one held may be gone.
 bool os_move(void *from, void *to, size_t size);
 // As os_purge; what the range was advised is forgotten, and what moved into it parts no mappings any more.
 bool os_renew(void *address, size_t size);

@@ -158,7 +158,7 @@ bool os_purge(void *address, size_t size)
 #define MREMAP_DONTUNMAP 4
 #endif
 
-// The kernel forgets that the program has locked the memory, and then this fails.
+// Fails where the program has locked the memory; a move would bring memory there that is not.
 static bool drop(void *address, size_t size) { return madvise(address, size, MADV_DONTNEED) == 0; }
 
 // Other memory lies behind the range, so it cannot grow by a page; but before the kernel finds that, it looks
@@ -262,7 +262,8 @@ size_t os_resident_pages(const void *address, size_t size)
 // --- Forbidden ranges. Kernels from 6.13 on mark pages in their tables, which is five times as quick as to
 // part a mapping in three, and other threads go on meanwhile. Memory that is locked takes no marks.
 
-static atomic_u32 has_marked, has_parted; // relaxed: 1 once a range was forbidden in that way; hints
+static atomic_u32 has_marked, has_parted; // 1 once a range was forbidden in that way. Relaxed: who
+// permits a range has it from who forbade it
 
 // An emulator may say yes to what it does not know.
 static bool is_marked(void *address)

@@ -2,11 +2,11 @@
 #define _GNU_SOURCE
 #include "core/os.h"
 
+#include "../support/mappings.h"
 #include "core/bits.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -178,20 +178,7 @@ Test(os, purge_gives_zeros_and_nothing_beyond)
     cr_assert_eq(errno, EDOM);
 }
 
-// Of a range of the heap's memory, whose advice about huge pages all of it shares.
-static size_t mappings_of(const char *start, size_t size)
-{
-    size_t count = 0;
-    uintptr_t from, to, first = (uintptr_t)start, end = first + size;
-    FILE *maps = fopen("/proc/self/maps", "r");
-    cr_assert_not_null(maps);
-    for (char line[512]; fgets(line, sizeof line, maps) != NULL;)
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &from, &to) == 2)
-            count += from < end && to > first;
-    fclose(maps);
-    return count;
-}
-
+// Like the heap's memory: all of it was advised about huge pages.
 static char *advised(size_t pages)
 {
     char *p = os_reserve(pages * os_page_size(), os_page_size());
