@@ -196,7 +196,7 @@ static uint32_t bucket_detach(atomic_u64 *bucket)
 
 // Something is free that a visit may find. Only from then on, or a visit that comes between finds nothing and
 // nobody makes another.
-static void note_restless(struct central *self)
+static inline void note_restless(struct central *self)
 {
     if (load_relaxed(&self->restless) == 0)
         store_relaxed(&self->restless, 1);
@@ -574,11 +574,16 @@ static void *slot_address(const struct span *span, size_t slot)
 
 static _Noreturn void given_twice(void *p, size_t slot) { misuse_double_free(p, canary_sites(p, slot)); }
 
+static inline void give_mask(struct span *span, size_t word, uint64_t mask)
+{
+    uint64_t twice = span_give_bits(span, word, mask) & mask;
+    if (unlikely(twice != 0))
+        given_twice(slot_address(span, word * 64 + bits_lowest(twice)), span->size);
+}
+
 static void give_word(struct give_run *run, unsigned word)
 {
-    uint64_t mask = run->masks[word], twice = span_give_bits(run->span, word, mask) & mask;
-    if (unlikely(twice != 0))
-        given_twice(slot_address(run->span, word * 64 + bits_lowest(twice)), run->span->size);
+    give_mask(run->span, word, run->masks[word]);
     run->masks[word] = 0;
 }
 
@@ -609,13 +614,19 @@ static NOINLINE void go_to_span(struct give_run *run, struct central *self, unsi
 
 static NOINLINE _Noreturn void reject(unsigned cls, void *p) { span_reject("free", p, page_of(p), cls); }
 
+static inline size_t checked_slot(unsigned cls, void *p, uintptr_t start)
+{
+    size_t slot = span_slot_of(cls, p, start);
+    if (unlikely(slot == SIZE_MAX))
+        reject(cls, p);
+    return slot;
+}
+
 static inline void give_one(struct give_run *run, struct central *self, unsigned cls, void *p)
 {
     if (run->span == NULL || (uintptr_t)p - run->start >= run->bytes)
         go_to_span(run, self, cls, p);
-    size_t slot = span_slot_of(cls, p, run->start), word = slot / 64;
-    if (unlikely(slot == SIZE_MAX))
-        reject(cls, p);
+    size_t slot = checked_slot(cls, p, run->start), word = slot / 64;
     uint64_t bit = UINT64_C(1) << (slot % 64);
     if (unlikely((run->masks[word] & bit) != 0))
         given_twice(p, run->span->size);
@@ -674,13 +685,31 @@ static void give_chains(struct gathering *self, struct central *central, unsigne
     fetch_sub_relaxed(&central->out, (int64_t)self->objects);
 }
 
+// Objects that follow each other in one bitmap word take one step; how many those are. One that comes twice
+// among them is left for the next step, which finds its bit set.
+static size_t give_neighbours(struct central *self, unsigned cls, void **objects, size_t n)
+{
+    struct span *span = checked_span(cls, objects[0], page_of(objects[0]));
+    uintptr_t start = span_start(span);
+    size_t slot = checked_slot(cls, objects[0], start), word = slot / 64, given = 1;
+    uint64_t mask = UINT64_C(1) << (slot % 64);
+    for (; given < n; given++) {
+        slot = span_slot_of(cls, objects[given], start);
+        uint64_t bit = UINT64_C(1) << (slot % 64);
+        if (slot / 64 != word || (mask & bit) != 0)
+            break;
+        mask |= bit;
+    }
+    give_mask(span, word, mask);
+    count_given(self, span, (unsigned)given);
+    return given;
+}
+
 static void give_in_turn(unsigned cls, void **objects, size_t n)
 {
     struct central *self = &centrals[cls];
-    struct give_run run = {.span = NULL};
-    for (size_t i = 0; i < n; i++)
-        give_one(&run, self, cls, objects[i]);
-    end_span(&run, self);
+    for (size_t i = 0; i < n;)
+        i += give_neighbours(self, cls, objects + i, n - i);
     fetch_sub_relaxed(&self->out, (int64_t)n);
 }
 

@@ -19,17 +19,6 @@ _Static_assert(SIZE_CLASS_SLOTS_MAX < SPAN_FREE_BIAS, "the count cannot reach th
 _Static_assert(PAGE_SIZE / 16 <= 16 * 64,
                "the bitmap of a page of the smallest slots fits into its descriptor");
 
-struct span_step span_step_give(span_state before, int64_t n, int64_t slots)
-{
-    int64_t free = span_state_free(before) + n;
-    enum span_mode mode = span_state_mode(before);
-    if (mode == SPAN_FULL && free > 0)
-        return (struct span_step){span_state_make(SPAN_LISTED, free),
-                                  free == slots ? SPAN_LIST_EMPTY : SPAN_LIST};
-    enum span_duty duty = mode == SPAN_LISTED && free == slots ? SPAN_NOTE_EMPTY : SPAN_NOTHING;
-    return (struct span_step){span_state_make(mode, free), duty};
-}
-
 struct span_step span_step_take(span_state before, int64_t n)
 {
     return (struct span_step){span_state_make(SPAN_HELD, span_state_free(before) - n), SPAN_NOTHING};
@@ -113,32 +102,12 @@ struct span *span_make_large(page_id first, size_t pages, bool fresh)
     return self;
 }
 
-// Applies a pure step to the state; release so that bits set before are seen by whoever acquires the state.
-#define APPLY(self, step_of_before)                                                                          \
-    span_state before = {load_relaxed(&(self)->state)};                                                      \
-    struct span_step step;                                                                                   \
-    do                                                                                                       \
-        step = (step_of_before);                                                                             \
-    while (!cas_weak_acq_rel(&(self)->state, &before.word, step.after.word));                                \
-    return step.duty
-
-enum span_duty span_count_given(struct span *self, unsigned n)
-{
-    APPLY(self, span_step_give(before, n, self->slots));
-}
-
 static enum span_duty count_taken(struct span *self, size_t n)
 {
-    APPLY(self, span_step_take(before, (int64_t)n));
+    SPAN_APPLY(self, span_step_take(before, (int64_t)n));
 }
-enum span_duty span_hold(struct span *self) { APPLY(self, span_step_hold(before, self->slots)); }
-enum span_duty span_release(struct span *self) { APPLY(self, span_step_release(before, self->slots)); }
-
-uint64_t span_give_bits(struct span *self, size_t word, uint64_t mask)
-{
-    return fetch_or_release(&self->bits[word],
-                            mask); // pairs with take_word: the giver's writes to the slots come first
-}
+enum span_duty span_hold(struct span *self) { SPAN_APPLY(self, span_step_hold(before, self->slots)); }
+enum span_duty span_release(struct span *self) { SPAN_APPLY(self, span_step_release(before, self->slots)); }
 
 // The n lowest bits of a word; all when it has no more.
 static uint64_t lowest_bits(uint64_t word, size_t n)

@@ -62,7 +62,17 @@ struct span_step {
     enum span_duty duty;
 };
 
-struct span_step span_step_give(span_state before, int64_t n, int64_t slots);
+static inline struct span_step span_step_give(span_state before, int64_t n, int64_t slots)
+{
+    int64_t free = span_state_free(before) + n;
+    enum span_mode mode = span_state_mode(before);
+    if (mode == SPAN_FULL && free > 0)
+        return (struct span_step){span_state_make(SPAN_LISTED, free),
+                                  free == slots ? SPAN_LIST_EMPTY : SPAN_LIST};
+    enum span_duty duty = mode == SPAN_LISTED && free == slots ? SPAN_NOTE_EMPTY : SPAN_NOTHING;
+    return (struct span_step){span_state_make(mode, free), duty};
+}
+
 struct span_step span_step_take(span_state before, int64_t n);
 struct span_step span_step_hold(span_state before, int64_t slots);
 struct span_step span_step_release(span_state before, int64_t slots);
@@ -107,11 +117,6 @@ struct span *span_make_large(page_id first, size_t pages, bool fresh);
 // Takes up to n slots, lowest address last in `out`, or in random order where the heap is hardened; returns
 // how many. Holder only.
 size_t span_take(struct span *self, void **out, size_t n);
-// Gives the slots of one bitmap word back. Returns the old word: a bit of `mask` that is set there was free
-// already.
-uint64_t span_give_bits(struct span *self, size_t word, uint64_t mask);
-// Counts slots whose bits were given.
-enum span_duty span_count_given(struct span *self, unsigned n);
 // LISTED -> HELD. The caller has it off its bucket.
 enum span_duty span_hold(struct span *self);
 enum span_duty span_release(struct span *self);
@@ -124,6 +129,29 @@ static inline bool span_slot_is_free(struct span *self, size_t slot)
 {
     return (load_relaxed(&self->bits[slot / 64]) >> slot % 64 & 1) != 0;
 }
+// Gives the slots of one bitmap word back. Returns the old word: a bit of `mask` that is set there was free
+// already.
+static inline uint64_t span_give_bits(struct span *self, size_t word, uint64_t mask)
+{
+    return fetch_or_release(&self->bits[word],
+                            mask); // pairs with take_word: the giver's writes to the slots come first
+}
+
+// Applies a pure step to the state; release so that bits set before are seen by whoever acquires the state.
+#define SPAN_APPLY(self, step_of_before)                                                                     \
+    span_state before = {load_relaxed(&(self)->state)};                                                      \
+    struct span_step step;                                                                                   \
+    do                                                                                                       \
+        step = (step_of_before);                                                                             \
+    while (!cas_weak_acq_rel(&(self)->state, &before.word, step.after.word));                                \
+    return step.duty
+
+// Counts slots whose bits were given.
+static inline enum span_duty span_count_given(struct span *self, unsigned n)
+{
+    SPAN_APPLY(self, span_step_give(before, n, self->slots));
+}
+
 // Makes a cache the home of the span's slots, and returns the home before. Entries are hints: several may set
 // one at once, and each finds on the first page what another left there.
 uint32_t span_set_home(struct span *self, uint32_t home);
