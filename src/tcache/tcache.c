@@ -35,6 +35,8 @@
 // Of the common bound this part is kept for caches that take less than an equal share of it.
 #define SHARED_PARTS 8
 #define DECLINING_ROOM 16 // so many objects of draining spans wait in a bin
+// Objects that come in the order in which they lie: those at a bin's ends are so near.
+#define ORDERLY_BYTES ((uintptr_t)64 << 10)
 // Of a class that is being given up nothing is kept once so few objects are left for each thread.
 #define DECLINED 256
 #define EPOCHS_IDLE 2   // a thread that is so many behind met no slow path in the whole of a period
@@ -630,7 +632,8 @@ static void park_or_give(struct tcache *self, unsigned cls, struct batch *batch)
 {
     unsigned depth = central_push_batch(cls, batch), given = depth != 0 ? 0 : central_give_full(cls, batch);
     unsigned refused = self->refused[cls];
-    if (depth == 1) // who pushes alone finds more there
+    uint64_t bit = UINT64_C(1) << cls;
+    if (depth == 1 && (self->shed & bit) == 0) // who pushes alone finds more there
         self->refused[cls] = 0;
     else if (is_draining(self, cls))
         return;
@@ -638,6 +641,7 @@ static void park_or_give(struct tcache *self, unsigned cls, struct batch *batch)
         self->refused[cls] = (uint16_t)(refused - (refused != 0));
     else if ((self->refused[cls] = (uint16_t)min_size(refused + given, REFUSALS)) == REFUSALS)
         flush_class(self, cls, FLUSH_TO_SPANS);
+    self->shed &= ~bit;
 }
 
 // Both batches are full. One more step of growth, or the older batch goes.
@@ -690,6 +694,7 @@ static bool shrink(struct tcache *self, struct bin *bin, unsigned cls)
     flush_class(self, cls, FLUSH_TO_SPANS);
     central_shed(cls); // what lies in the pool counts as if it were in use: noted first, then given back
     central_shed(cls);
+    self->shed |= UINT64_C(1) << cls;
     size_t room = min_size(declining_room(cls), sealed.capacity_limit[cls]);
     return grow_to(self, cls, room) && may_send(self, cls) && ensure_loaded(self, bin, cls);
 }
@@ -706,6 +711,13 @@ static size_t drain_away(struct tcache *self, struct bin *bin, unsigned cls)
     return before - batch_count(batch);
 }
 
+// What came lies in a span or two, so it holds little however many objects it is.
+static bool is_orderly(struct bin *bin)
+{
+    void **first = load_relaxed(&bin->empty) + 1, **last = load_relaxed(&bin->top);
+    return first < last && (uintptr_t)*last - (uintptr_t)*first + ORDERLY_BYTES < 2 * ORDERLY_BYTES;
+}
+
 static size_t room_in(struct bin *bin)
 {
     return (size_t)(load_relaxed(&bin->full) - load_relaxed(&bin->top));
@@ -714,12 +726,17 @@ static size_t room_in(struct bin *bin)
 // Much of what came belongs to draining spans. The bin is kept small: the class is in decline, and should the
 // thread stop, each object that waits would hold a page. If that goes on, and no malloc finds its bin empty
 // meanwhile, the thread gives the class up.
-static bool make_room_declining(struct tcache *self, struct bin *bin, unsigned cls)
+static bool make_room_declining(struct tcache *self, struct bin *bin, unsigned cls, bool orderly)
 {
     if (!is_draining(self, cls) && central_spans(cls) * size_class_table[cls].pages >= DECLINING_PAGES)
         self->refused[cls] = (uint16_t)min_size(self->refused[cls] + REFUSALS / DECLINES, REFUSALS);
-    if (is_draining(self, cls) && self->capacity[cls] > 2 * declining_room(cls))
+    size_t kept = declining_room(cls);
+    if (orderly && kept != 0) {
+        if (grow_to(self, cls, min_size(DECLINING_ROOM, sealed.capacity_limit[cls])))
+            extend(self, bin, cls);
+    } else if (is_draining(self, cls) && self->capacity[cls] > 2 * kept) {
         return shrink(self, bin, cls);
+    }
     store_relaxed(&bin->full, load_relaxed(&bin->top) + min_size(room_in(bin), DECLINING_ROOM));
     return true;
 }
@@ -727,10 +744,11 @@ static bool make_room_declining(struct tcache *self, struct bin *bin, unsigned c
 // The same for the away bin: a full batch goes at once.
 static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
 {
+    bool orderly = is_draining(self, cls) && is_orderly(bin);
     size_t gone = drain_away(self, bin, cls), room = room_in(bin), half = (self->capacity[cls] + 1u) / 2;
     size_t much = is_draining(self, cls) ? half : DECLINING_ROOM / 2;
     if (room != 0 && min_size(gone, room) >= much)
-        return make_room_declining(self, bin, cls);
+        return make_room_declining(self, bin, cls, orderly);
     if ((room != 0 && room >= half) || extend(self, bin, cls))
         return true;
     if (grow(self, cls, next_capacity(self, cls), sealed.capacity_limit[cls]) && extend(self, bin, cls))

@@ -67,7 +67,8 @@ struct tcache {
     uint32_t shortages;                 // times the common bound had no room
     uint32_t epoch;                     // of the caches, at the last slow path
     uint64_t sends;                     // bit c: class c has room for an away batch
-    uint64_t charged;                   // bytes of the common bound that this cache's capacities take
+    uint64_t shed;    // bit c: this cache emptied class c's pool and has pushed nothing since
+    uint64_t charged; // bytes of the common bound that this cache's capacities take
     atomic_u32 refills[SIZE_CLASS_COUNT];   // relaxed statistics, written by the owner
     atomic_u64 requested[SIZE_CLASS_COUNT]; // bytes asked for when the refills were counted
     atomic_u64 flushes;

@@ -105,6 +105,35 @@ Test(tcache, keeps_little_of_a_class_that_is_being_given_up)
     cr_assert(tcache_validate());
 }
 
+static unsigned spans_of(void **objects, size_t n)
+{
+    unsigned spans = 0;
+    for (size_t i = 0; i < n; i++)
+        spans += i == 0 || span_of_page(page_of(objects[i])) != span_of_page(page_of(objects[i - 1]));
+    return spans;
+}
+
+// What comes in the order in which it lies: more objects wait, since they are in a span or two. Else four do.
+Test(tcache, a_class_that_is_given_up_in_order_goes_in_larger_batches)
+{
+    enum { MANY = 200000, REST = 50000, STRIDE = 7919 };
+    static void *objects[MANY], *mixed[REST];
+    for (size_t i = 0; i < MANY; i++)
+        objects[i] = alloc_fast(SIZE);
+    release(objects, MANY - REST);
+    struct bin *away = &tcache_self->away[CLS];
+    size_t held = (size_t)(away->top - away->empty);
+    cr_assert_gt(away->full - away->empty, 4);
+    cr_assert_leq(spans_of(away->empty + 1, held), 2u);
+    for (size_t i = 0; i < REST; i++)
+        mixed[i] = objects[MANY - REST + i * STRIDE % REST];
+    release(mixed, REST / 2);
+    cr_assert_leq(now().objects[CLS], 12);
+    cr_assert(tcache_validate());
+    release(mixed + REST / 2, REST / 2);
+    cr_assert(survey_validate());
+}
+
 Test(tcache, a_freed_object_is_the_next_one)
 {
     void *p = alloc_fast(SIZE);
