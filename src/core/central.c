@@ -36,7 +36,12 @@
 // A heap has grown when it holds so many bytes more, and so much of what it held.
 #define GROWTH_LEAST ((size_t)2 << 20)
 #define GROWTH_SHARE 16
-#define CONTAINED_SHARE 16 // a class is worth a search when its free slots are so much of the heap
+// A class is worth a search when its free slots are so much of the heap, or when as much as this is likely to
+// go back.
+#define CONTAINED_SHARE 16
+#define SPARE_SHARE 512
+#define SPARE_LEAST ((size_t)1 << 20)
+#define WHOLE 65536 // parts are counted in these
 // Wholly free spans are swept out of the buckets when there are this many, and an eighth of all that are
 // listed.
 #define SWEEP_LEAST 4
@@ -866,12 +871,29 @@ static uint64_t free_bytes(struct central *self, unsigned cls)
     return out < slots ? (uint64_t)(slots - out) * size_class_size(cls) : 0;
 }
 
+// What lies in pages of the kernel's without a slot in use, if chance has chosen which are.
+static uint64_t spare_bytes(struct central *self, unsigned cls)
+{
+    size_t size = size_class_size(cls), neighbours = os_page_size() / size + 1;
+    uint64_t bytes = central_spans(cls) * size_class_table[cls].slots * size;
+    uint64_t part = free_bytes(self, cls) * WHOLE / max_size(1, bytes);
+    for (size_t i = 0; i < neighbours && bytes != 0; i++)
+        bytes = bytes * part / WHOLE;
+    return bytes;
+}
+
+static bool is_worth_a_search(struct central *self, unsigned cls)
+{
+    uint64_t heap = limit_charged();
+    return is_used(cls) && (free_bytes(self, cls) >= heap / CONTAINED_SHARE ||
+                            spare_bytes(self, cls) >= SPARE_LEAST + heap / SPARE_SHARE);
+}
+
 void central_contain(uint64_t bytes)
 {
-    uint64_t least = limit_charged() / CONTAINED_SHARE;
     for (unsigned cls = 1; cls < SIZE_CLASS_COUNT && bytes > 0; cls++) {
         struct visit visit = {.rests = UINT_MAX, .bytes = bytes};
-        if (!is_used(cls) || free_bytes(&centrals[cls], cls) < least || !visit_is_due(&centrals[cls], true))
+        if (!is_worth_a_search(&centrals[cls], cls) || !visit_is_due(&centrals[cls], true))
             continue;
         visit_buckets(&centrals[cls], &visit);
         bytes = visit.bytes;

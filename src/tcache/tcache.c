@@ -278,24 +278,33 @@ static bool flush_unused(struct tcache *self, unsigned wanted)
     return any;
 }
 
+// A class whose batches have grown beyond the limit, though its spare one was not needed for two periods:
+// what it holds is no wave, but what is left of objects that have become fewer.
+static bool has_ebbed(const struct tcache *self, unsigned cls)
+{
+    return self->capacity[cls] > sealed.capacity_limit[cls] &&
+           ((self->waves | self->waves_before) >> cls & 1) == 0;
+}
+
 // A class that met no slow path for two periods of this thread's slow paths gives up what it holds: the
 // program's sizes have moved on.
 static NOINLINE void end_period(struct tcache *self)
 {
-    uint64_t used = self->recent | self->recent_before;
     bool grown = central_notes_growth();
     for (unsigned c = 1; c < SIZE_CLASS_COUNT; c++) {
-        if ((used >> c & 1) != 0)
-            continue;
-        if (self->capacity[c] != 0)
+        bool used = ((self->recent | self->recent_before) >> c & 1) != 0;
+        if (self->capacity[c] != 0 && (!used || has_ebbed(self, c)))
             flush_class(self, c, FLUSH_TO_SPANS);
+        if (used)
+            continue;
         if (grown) // what other threads do not use either
             central_trim(c, false);
         else
             central_shed(c);
     }
     self->recent_before = self->recent;
-    self->recent = 0;
+    self->waves_before = self->waves;
+    self->recent = self->waves = 0;
 }
 
 // Not at every shortage: a class that is served from its bin alone looks unused for a while. Nor for what
@@ -527,6 +536,7 @@ static bool load_spare(struct tcache *self, struct bin *bin, unsigned cls)
         return false;
     store_release(&bin->spare, unload(bin)); // pairs with count_of
     load(bin, spare, self->capacity[cls]);
+    self->waves |= UINT64_C(1) << cls;
     return true;
 }
 

@@ -63,6 +63,7 @@ struct tcache {
     uint8_t first_steps[SIZE_CLASS_COUNT]; // slow paths before the class was cached here
     uint16_t refused[SIZE_CLASS_COUNT]; // batches that its pool gave back beyond those it took, see REFUSALS
     uint64_t recent, recent_before;     // bit c: class c met a slow path in this period, in the one before
+    uint64_t waves, waves_before;       // bit c: the same, for one that loaded the class's spare batch
     uint32_t slow_steps;                // periods are counted in them
     uint32_t shortages;                 // times the common bound had no room
     uint32_t epoch;                     // of the caches, at the last slow path

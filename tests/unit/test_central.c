@@ -359,6 +359,18 @@ Test(central, a_class_with_little_free_is_not_searched)
     cr_assert_neq(central_counts(PAGED).rested_bytes, 0u);
 }
 
+Test(central, a_class_that_would_give_much_back_is_searched_in_a_large_heap_too)
+{
+    leave_sparse_spans();
+    struct page_block rest = page_heap_take((512 << 20) / PAGE_SIZE, PAGE_SIZE);
+    cr_assert_neq(rest.first.n, NO_PAGE.n);
+    for (int i = 0; i < 2; i++)
+        central_contain(UINT64_MAX);
+    cr_assert_eq(central_counts(PAGED).rested_bytes, (uint64_t)7 * SPARED * 4096);
+    page_heap_give(rest.first, (512 << 20) / PAGE_SIZE);
+    cr_assert(central_validate(PAGED));
+}
+
 // The last of a span's objects hold most of its memory.
 Test(central, a_resting_span_rests_again_as_it_thins_out)
 {

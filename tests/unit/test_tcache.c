@@ -211,6 +211,27 @@ Test(tcache, a_class_without_use_gives_up_what_it_holds)
     cr_assert(survey_validate());
 }
 
+// Other sizes make time pass for the thread, while the class stays in use.
+Test(tcache, a_wave_that_does_not_come_again_ebbs)
+{
+    enum { WAVE = 100, KIB = 1024 };
+    static void *objects[WAVE], *others[4 * LIMIT];
+    unsigned kib = size_class_of(KIB);
+    for (int round = 0; round < 10; round++) {
+        allocate(objects, WAVE, KIB);
+        release(objects, WAVE);
+    }
+    cr_assert_gt(tcache_self->capacity[kib], sealed.capacity_limit[kib]);
+    for (int round = 0; tcache_self->capacity[kib] > sealed.capacity_limit[kib]; round++) {
+        cr_assert_lt(round, 10000);
+        allocate(others, 4 * LIMIT, SIZE);
+        release(others, 4 * LIMIT);
+        tcache_self->recent |= UINT64_C(1) << kib;
+    }
+    cr_assert_eq(now().objects[kib], 0u);
+    cr_assert(survey_validate());
+}
+
 static void *free_a_batch(void *arg)
 {
     static void *objects[LIMIT];
