@@ -351,6 +351,22 @@ static inline uint32_t hardened_entry(const struct tcache *self, uintptr_t page)
     return likely(page < self->hardened_pages) ? load_relaxed(&self->entries[page]) : 0;
 }
 
+// The same for a slot of at most SLOT_SHORT bytes: its span is one page.
+static inline bool is_short_slot(unsigned cls, const void *p)
+{
+    size_t offset = (uintptr_t)p % PAGE_SIZE, size = cls * sizeof(slot_chunk);
+    return size_class_slot(cls, offset) * size == offset && offset + size <= PAGE_SIZE;
+}
+
+static NOINLINE void free_long_zeroed(void *p, struct tcache *self, uint32_t entry, uintptr_t page)
+{
+    unsigned cls = entry_class(entry);
+    if (likely(cls != 0) && likely(is_slot(cls, p, page)))
+        hardened_zeroed_free_long(p, self, entry);
+    else
+        free_hardened_slowly(p, NULL);
+}
+
 // Without background_ensure: every free of a hardened heap comes by one of these, those too that the C
 // library makes while it holds the lock that pthread_create wants. What is rare is a call at the end, so that
 // they save no registers.
@@ -360,8 +376,10 @@ static NOINLINE void free_zeroed(void *p)
     uintptr_t page = ((uintptr_t)p - self->base) >> PAGE_SHIFT;
     uint32_t entry = hardened_entry(self, page);
     unsigned cls = entry_class(entry);
-    if (likely(cls != 0) && likely(is_slot(cls, p, page)))
-        hardened_zeroed_free(p, self, entry);
+    if (cls - 1 >= SLOT_SHORT_CHUNKS)
+        free_long_zeroed(p, self, entry, page);
+    else if (likely(is_short_slot(cls, p)))
+        hardened_zeroed_free_short(p, self, entry);
     else
         free_hardened_slowly(p, NULL);
 }

@@ -157,12 +157,6 @@ void hardened_push_slowly(void *p, uint32_t entry)
     tcache_overflow(p, entry);
 }
 
-void hardened_free_long(void *p, struct tcache *self, uint32_t entry)
-{
-    slot_clear_long(p, size_class_size(entry_class(entry)));
-    hardened_push(p, self, entry);
-}
-
 // --- Slots with canaries:  fresh or freed -> live -> freed, quarantine -> the caches.
 
 void hardened_reject(const void *p, size_t slot)

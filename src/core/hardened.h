@@ -42,18 +42,25 @@ static inline void hardened_push(void *p, struct tcache *self, uint32_t entry)
         hardened_push_slowly(p, entry);
 }
 
-void hardened_free_long(void *p, struct tcache *self, uint32_t entry);
+// A slot is freed where there are no canaries: one of at most SLOT_SHORT bytes, another one, any.
+static inline void hardened_zeroed_free_short(void *p, struct tcache *self, uint32_t entry)
+{
+    slot_clear_short(p, entry_class(entry) * sizeof(slot_chunk));
+    hardened_push(p, self, entry);
+}
 
-// A slot is freed where there are no canaries.
+static inline void hardened_zeroed_free_long(void *p, struct tcache *self, uint32_t entry)
+{
+    slot_clear_long(p, size_class_size(entry_class(entry)));
+    hardened_push(p, self, entry);
+}
+
 static inline void hardened_zeroed_free(void *p, struct tcache *self, uint32_t entry)
 {
-    unsigned cls = entry_class(entry);
-    if (cls > SLOT_SHORT_CHUNKS) {
-        hardened_free_long(p, self, entry);
-        return;
-    }
-    slot_clear_short(p, cls * sizeof(slot_chunk));
-    hardened_push(p, self, entry);
+    if (entry_class(entry) <= SLOT_SHORT_CHUNKS)
+        hardened_zeroed_free_short(p, self, entry);
+    else
+        hardened_zeroed_free_long(p, self, entry);
 }
 
 // --- With canaries.

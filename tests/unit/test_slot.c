@@ -53,8 +53,11 @@ Test(slot, every_bit_of_what_is_looked_at_counts_and_none_beside_it)
         check_seen(n);
 }
 
-Test(slot, short_ones_have_the_classes_of_their_chunks)
+Test(slot, short_ones_have_the_classes_of_their_chunks_and_spans_of_a_page)
 {
-    for (unsigned chunks = 1; chunks <= SLOT_SHORT_CHUNKS; chunks++)
+    for (unsigned chunks = 1; chunks <= SLOT_SHORT_CHUNKS; chunks++) {
         cr_assert_eq(size_class_size(chunks), chunks * sizeof(slot_chunk));
+        cr_assert_eq(size_class_table[chunks].pages, 1);
+        cr_assert_eq(size_class_table[chunks].slots, SIZE_CLASS_PAGE / size_class_size(chunks));
+    }
 }
