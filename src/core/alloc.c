@@ -168,9 +168,7 @@ static inline size_t slot_of_field(uint32_t field)
     return ((const struct size_class_info *)(const void *)((const char *)size_class_table + offset))->size;
 }
 
-// The same without a look at whether the heap has started, or whether blocks are lone: where either is so, no
-// size has a bin with something in it.
-static NOINLINE void *take_quickly(size_t size, const void *site)
+static NOINLINE void *take_long_quickly(size_t size, const void *site)
 {
     struct tcache *self = tcache_own;
     if (unlikely(size > SIZE_CLASS_SMALL_MAX - CANARY_BYTES))
@@ -178,6 +176,23 @@ static NOINLINE void *take_quickly(size_t size, const void *site)
     uint32_t field = self->class_field[size + CANARY_BYTES];
     size_t slot = slot_of_field(field);
     void *p = bin_pop_ahead(bin_at(self, field), slot);
+    if (unlikely(p == NULL))
+        return take_uncached(1, size, site);
+    if (slot <= SLOT_SHORT)
+        __builtin_unreachable(); // so that what is for short ones is left out
+    return hardened_slot_mark(p, slot, size, site);
+}
+
+// The same without a look at whether the heap has started, or whether blocks are lone: where either is so, no
+// size has a bin with something in it. Small sizes have a way of their own, which needs no table to come to
+// the slot's size; so a branch that was foretold badly is found out early.
+static NOINLINE void *take_quickly(size_t size, const void *site)
+{
+    struct tcache *self = tcache_own;
+    if (size > SLOT_SHORT - CANARY_BYTES)
+        return take_long_quickly(size, site);
+    size_t slot = align_up(size + CANARY_BYTES, sizeof(slot_chunk));
+    void *p = bin_pop_ahead(bin_at(self, self->class_field[size + CANARY_BYTES]), slot);
     return likely(p != NULL) ? hardened_slot_mark(p, slot, size, site) : take_uncached(1, size, site);
 }
 
@@ -336,6 +351,22 @@ static inline uint32_t hardened_entry(const struct tcache *self, uintptr_t page)
     return likely(page < self->hardened_pages) ? load_relaxed(&self->entries[page]) : 0;
 }
 
+// The same for a slot of at most SLOT_SHORT bytes: its span is one page.
+static inline bool is_short_slot(unsigned cls, const void *p)
+{
+    size_t offset = (uintptr_t)p % PAGE_SIZE, size = cls * sizeof(slot_chunk);
+    return size_class_slot(cls, offset) * size == offset && offset + size <= PAGE_SIZE;
+}
+
+static NOINLINE void free_long_zeroed(void *p, struct tcache *self, uint32_t entry, uintptr_t page)
+{
+    unsigned cls = entry_class(entry);
+    if (likely(cls != 0) && likely(is_slot(cls, p, page)))
+        hardened_zeroed_free_long(p, self, entry);
+    else
+        free_hardened_slowly(p, NULL);
+}
+
 // Without background_ensure: every free of a hardened heap comes by one of these, those too that the C
 // library makes while it holds the lock that pthread_create wants. What is rare is a call at the end, so that
 // they save no registers.
@@ -345,19 +376,38 @@ static NOINLINE void free_zeroed(void *p)
     uintptr_t page = ((uintptr_t)p - self->base) >> PAGE_SHIFT;
     uint32_t entry = hardened_entry(self, page);
     unsigned cls = entry_class(entry);
-    if (likely(cls != 0) && likely(is_slot(cls, p, page)))
-        hardened_zeroed_free(p, size_class_size(cls), self, entry);
+    if (cls - 1 >= SLOT_SHORT_CHUNKS)
+        free_long_zeroed(p, self, entry, page);
+    else if (likely(is_short_slot(cls, p)))
+        hardened_zeroed_free_short(p, self, entry);
     else
         free_hardened_slowly(p, NULL);
 }
 
+static NOINLINE void free_long_with_canary(void *p, const void *site, uint32_t field)
+{
+    struct tcache *self = tcache_own;
+    size_t slot = slot_of_field(field);
+    if (unlikely(slot == 0) || unlikely(!is_on_one_page(p, slot))) {
+        free_hardened_slowly(p, site);
+        return;
+    }
+    if (slot <= SLOT_SHORT)
+        __builtin_unreachable();
+    hardened_canary_free(p, site, slot, self);
+}
+
+// As in take_quickly.
 static NOINLINE void free_with_canary(void *p, const void *site)
 {
     struct tcache *self = tcache_own;
     uint32_t entry = hardened_entry(self, ((uintptr_t)p - self->base) >> PAGE_SHIFT);
-    size_t slot = slot_of_field(entry & PAGE_CLASS_MASK);
-    if (likely(slot != 0) && likely(is_on_one_page(p, slot)))
-        hardened_canary_free(p, site, slot);
+    unsigned cls = entry_class(entry);
+    size_t slot = cls * sizeof(slot_chunk);
+    if (cls - 1 >= SLOT_SHORT_CHUNKS)
+        free_long_with_canary(p, site, entry & PAGE_CLASS_MASK);
+    else if (likely(is_on_one_page(p, slot)))
+        hardened_canary_free(p, site, slot, self);
     else
         free_hardened_slowly(p, site);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define CANARY_BYTES sizeof(uint64_t)
+#define CANARY_TINY (2 * CANARY_BYTES) // the smallest slot
 
 //     block: size bytes │ pad: 0 or more, of which the first 16 and the last 8 are checked │ word
 // The word is
@@ -102,27 +103,31 @@ static inline void canary_pad(void *p, size_t at)
 // The word before the canary, as far as it is no part of the block, and the two behind the block, which may
 // overlap with it; where one would reach into the canary, it is that word. Sizes come in no order, so there
 // is nothing to predict a branch by.
-static inline bool canary_pad_stands(const void *p, size_t slot, size_t size)
+static inline __attribute__((always_inline)) bool canary_pad_stands(const void *p, size_t slot, size_t size)
 {
-    size_t last = slot - 2 * CANARY_BYTES, in_block = size > last ? size - last : 0;
-    uint64_t off = (canary_load(p, last) ^ CANARY_PAD_WORD) |
-                   (canary_load(p, min_size(size, last)) ^ CANARY_PAD_WORD) |
-                   (canary_load(p, min_size(size + 8, last)) ^ CANARY_PAD_WORD);
+    size_t last = slot - 2 * CANARY_BYTES, in_pad = min_size(size, last), in_block = size - in_pad;
+    uint64_t off = canary_load(p, in_pad) ^ CANARY_PAD_WORD;
+    off |= canary_load(p, min_size(in_pad + 8, last)) ^ CANARY_PAD_WORD;
+    off |= canary_load(p, last) ^ CANARY_PAD_WORD;
     return off >> 4 * in_block >> 4 * in_block == 0;
 }
 
-// What the block holds is lost in part, and need not be kept: so the pad needs no exact start.
+// What the block holds is lost in part, and need not be kept: so the pad needs no exact start. One store for
+// two words, and that after the last one's: what a free soon after this reads comes whole from one store
+// then, as the processor wants it. In a slot of two words, CANARY_TINY, there is no room for that.
 static inline void canary_set_live(void *p, size_t slot, size_t size, uint64_t hash, uint32_t site)
 {
     size_t last = slot - 2 * CANARY_BYTES;
     canary_pad(p, last);
-    canary_pad(p, min_size(size, last));
-    canary_pad(p, min_size(size + 8, last));
+    if (likely(slot != CANARY_TINY))
+        *(slot_any_chunk *)(void *)((char *)p + min_size(size, last - CANARY_BYTES)) =
+            (slot_any_chunk){CANARY_PAD_WORD, CANARY_PAD_WORD};
     store_relaxed(canary_place(p, slot), canary_word_live(hash, site, size));
 }
 
 // True when `word`, the slot's, is that of a live one and nothing ran over the block's end.
-static inline bool canary_is_live_word(const void *p, size_t slot, uint64_t hash, uint64_t word)
+static inline __attribute__((always_inline)) bool canary_is_live_word(const void *p, size_t slot,
+                                                                      uint64_t hash, uint64_t word)
 {
     return likely(canary_says_live(word, hash)) && likely(canary_size(word) <= slot - CANARY_BYTES) &&
            likely(canary_pad_stands(p, slot, canary_size(word)));
@@ -155,15 +160,21 @@ static inline void canary_set_freed_long(void *p, size_t slot, uint64_t word)
 }
 
 // True when what is watched of the slot holds zeros before its word.
-static inline bool canary_is_clear(const void *p, size_t slot)
+static inline __attribute__((always_inline)) bool canary_is_clear(const void *p, size_t slot)
 {
+    if (unlikely(slot == CANARY_TINY))
+        return canary_load(p, 0) == 0;
+    if (slot <= SLOT_SHORT) {
+        slot_chunk any = slot_bits_short(p, slot - CANARY_BYTES);
+        return (any[0] | any[1]) == 0;
+    }
     size_t before = slot - sizeof(slot_chunk);
-    slot_chunk any = slot_bits(p, min_size(before, CANARY_WATCHED));
+    slot_chunk any = slot_bits_long(p, before);
     return (any[0] | any[1] | canary_load(p, before)) == 0;
 }
 
 // True when the slot is free, and nothing was written to it since.
-static inline bool canary_is_free(const void *p, size_t slot, uint64_t hash)
+static inline __attribute__((always_inline)) bool canary_is_free(const void *p, size_t slot, uint64_t hash)
 {
     uint64_t word = load_relaxed(canary_place(p, slot));
     return (likely(canary_says_freed(word, hash)) || word == 0) && canary_is_clear(p, slot);

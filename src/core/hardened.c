@@ -157,12 +157,6 @@ void hardened_push_slowly(void *p, uint32_t entry)
     tcache_overflow(p, entry);
 }
 
-void hardened_free_long(void *p, size_t slot, struct tcache *self, uint32_t entry)
-{
-    slot_clear_long(p, slot);
-    hardened_push(p, self, entry);
-}
-
 // --- Slots with canaries:  fresh or freed -> live -> freed, quarantine -> the caches.
 
 void hardened_reject(const void *p, size_t slot)
@@ -184,15 +178,9 @@ void hardened_reject_written(const void *p, size_t slot)
 
 void hardened_retire_slowly(void *p) { tcache_overflow(p, page_entry(page_of(p))); }
 
-void hardened_canary_free_long(void *p, size_t slot, uint64_t word)
+void hardened_canary_free_displaced(void *p, const void *site, size_t slot, struct tcache *self)
 {
-    canary_set_freed_long(p, slot, word);
-    hardened_retire(p, slot);
-}
-
-void hardened_canary_free_displaced(void *p, const void *site, size_t slot)
-{
-    hardened_canary_free_at(p, site_number(site), slot);
+    hardened_canary_free_at(p, site_number(site), slot, self);
 }
 
 void *hardened_slot_mark_displaced(void *p, size_t slot, size_t size, const void *site)

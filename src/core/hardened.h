@@ -42,17 +42,25 @@ static inline void hardened_push(void *p, struct tcache *self, uint32_t entry)
         hardened_push_slowly(p, entry);
 }
 
-void hardened_free_long(void *p, size_t slot, struct tcache *self, uint32_t entry);
-
-// A slot is freed where there are no canaries.
-static inline void hardened_zeroed_free(void *p, size_t slot, struct tcache *self, uint32_t entry)
+// A slot is freed where there are no canaries: one of at most SLOT_SHORT bytes, another one, any.
+static inline void hardened_zeroed_free_short(void *p, struct tcache *self, uint32_t entry)
 {
-    if (slot > SLOT_SHORT) {
-        hardened_free_long(p, slot, self, entry);
-        return;
-    }
-    slot_clear_short(p, slot);
+    slot_clear_short(p, entry_class(entry) * sizeof(slot_chunk));
     hardened_push(p, self, entry);
+}
+
+static inline void hardened_zeroed_free_long(void *p, struct tcache *self, uint32_t entry)
+{
+    slot_clear_long(p, size_class_size(entry_class(entry)));
+    hardened_push(p, self, entry);
+}
+
+static inline void hardened_zeroed_free(void *p, struct tcache *self, uint32_t entry)
+{
+    if (entry_class(entry) <= SLOT_SHORT_CHUNKS)
+        hardened_zeroed_free_short(p, self, entry);
+    else
+        hardened_zeroed_free_long(p, self, entry);
 }
 
 // --- With canaries.
@@ -73,9 +81,8 @@ _Noreturn void hardened_reject_written(const void *p, size_t slot);
 void hardened_retire_slowly(void *p);
 
 // What leaves the quarantine goes to the cache. It is no double free: that was found before.
-static inline void hardened_retire(void *p, size_t slot)
+static inline void hardened_retire(void *p, size_t slot, struct tcache *self)
 {
-    struct tcache *self = tcache_own;
     struct quarantine *quarantine = load_relaxed(&self->quarantine);
     if (unlikely(quarantine == NULL)) {
         hardened_retire_slowly(p);
@@ -89,36 +96,37 @@ static inline void hardened_retire(void *p, size_t slot)
         hardened_retire_slowly(left);
 }
 
-void hardened_canary_free_long(void *p, size_t slot, uint64_t word);
-void hardened_canary_free_displaced(void *p, const void *site, size_t slot);
+void hardened_canary_free_displaced(void *p, const void *site, size_t slot, struct tcache *self);
 
-static inline void hardened_canary_free_at(void *p, uint32_t site, size_t slot)
+static inline __attribute__((always_inline)) void hardened_canary_free_at(void *p, uint32_t site, size_t slot,
+                                                                          struct tcache *self)
 {
     uint64_t hash = canary_hash(p), word = load_relaxed(canary_place(p, slot));
     uint64_t freed = canary_word_freed(hash, word, site); // early, so that few registers are needed below
     if (unlikely(!canary_is_live_word(p, slot, hash, word)))
         hardened_reject(p, slot);
-    if (slot > SLOT_SHORT) {
-        hardened_canary_free_long(p, slot, freed);
-        return;
-    }
-    canary_set_freed_short(p, slot, freed);
-    hardened_retire(p, slot);
+    if (slot > SLOT_SHORT)
+        canary_set_freed_long(p, slot, freed);
+    else
+        canary_set_freed_short(p, slot, freed);
+    hardened_retire(p, slot, self);
 }
 
 // p would be the start of a slot of that size, which is memory that can be read. Ends the process if p is no
 // live block.
-static inline void hardened_canary_free(void *p, const void *site, size_t slot)
+static inline __attribute__((always_inline)) void hardened_canary_free(void *p, const void *site, size_t slot,
+                                                                       struct tcache *self)
 {
     if (site_is_at_first_place(site))
-        hardened_canary_free_at(p, site_first_place((uintptr_t)site), slot);
+        hardened_canary_free_at(p, site_first_place((uintptr_t)site), slot, self);
     else
-        hardened_canary_free_displaced(p, site, slot);
+        hardened_canary_free_displaced(p, site, slot, self);
 }
 
 void *hardened_slot_mark_displaced(void *p, size_t slot, size_t size, const void *site);
 
-static inline void *hardened_slot_mark_at(void *p, size_t slot, size_t size, uint32_t site)
+static inline __attribute__((always_inline)) void *hardened_slot_mark_at(void *p, size_t slot, size_t size,
+                                                                         uint32_t site)
 {
     uint64_t hash = canary_hash(p);
     if (unlikely(!canary_is_free(p, slot, hash)))
@@ -128,7 +136,8 @@ static inline void *hardened_slot_mark_at(void *p, size_t slot, size_t size, uin
 }
 
 // A slot is handed out: nothing may have been written to it since it was freed.
-static inline void *hardened_slot_mark(void *p, size_t slot, size_t size, const void *site)
+static inline __attribute__((always_inline)) void *hardened_slot_mark(void *p, size_t slot, size_t size,
+                                                                      const void *site)
 {
     return site_is_at_first_place(site)
                ? hardened_slot_mark_at(p, slot, size, site_first_place((uintptr_t)site))
@@ -140,9 +149,9 @@ static inline void hardened_slot_free(void *p, const void *site, struct tcache *
                                       uint32_t entry)
 {
     if (has_canaries())
-        hardened_canary_free(p, site, slot);
+        hardened_canary_free(p, site, slot, self);
     else
-        hardened_zeroed_free(p, slot, self, entry);
+        hardened_zeroed_free(p, self, entry);
 }
 // How many bytes the block was made for. Ends the process if p is no live block, or was run over.
 size_t hardened_slot_size(const void *p, unsigned cls);

@@ -31,7 +31,8 @@ void quarantine_count_shared(struct quarantine *self, uint64_t counts[SIZE_CLASS
 // Puts a free slot of that size in; returns the one that had to leave its place, chosen by chance, or NULL.
 static inline void *quarantine_exchange(struct quarantine *self, void *p, size_t size)
 {
-    uint64_t random = random_step(&self->random);
+    uint64_t random = self->random; // the step is for the next one, which need not wait for it then
+    random_step(&self->random);
     size_t place = likely(size <= SIZE_CLASS_SMALL_MAX)
                        ? random >> (64 - QUARANTINE_SMALL_SHIFT)
                        : QUARANTINE_SMALL + (random >> (64 - QUARANTINE_MEDIUM_SHIFT));

@@ -112,9 +112,10 @@ static inline void *bin_pop(struct bin *bin)
 // The same for whoever reads the object: the next one is on its way into the processor's cache then.
 static inline void *bin_pop_ahead(struct bin *bin, size_t size)
 {
+    void **top = load_own(&bin->top);
     void *p = bin_pop(bin);
     if (likely(p != NULL)) {
-        uintptr_t next = (uintptr_t)load_own(&bin->top)[0]; // anything, where that was the last
+        uintptr_t next = (uintptr_t)top[-1]; // anything, where that was the last
         __builtin_prefetch((void *)next);
         __builtin_prefetch((void *)(next + size - 1));
     }
