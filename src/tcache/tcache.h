@@ -55,8 +55,7 @@ struct tcache {
     // Objects of other homes, on their way out; allocated only when the bin ran dry, and where no two objects
     // share a cache line. Bins without a spare.
     struct bin away[SIZE_CLASS_COUNT];
-    struct batch *blanks[BLANKS]; // empty batches at hand
-    uint32_t blank_count;
+    struct batch *blanks[BLANKS]; // empty batches at hand, blank_count of them
     // Spans this cache fills from alone; only of classes that are in full use here.
     struct span *held[SIZE_CLASS_COUNT];
     uint8_t capacity[SIZE_CLASS_COUNT];    // objects the loaded batch may hold; grows by use
@@ -67,7 +66,8 @@ struct tcache {
     uint32_t slow_steps;                // periods are counted in them
     uint32_t shortages;                 // times the common bound had no room
     uint32_t epoch;                     // of the caches, at the last slow path
-    uint64_t sends;                     // bit c: class c has room for an away batch
+    uint32_t blank_count;
+    uint64_t sends;   // bit c: class c has room for an away batch
     uint64_t shed;    // bit c: this cache emptied class c's pool and has pushed nothing since
     uint64_t charged; // bytes of the common bound that this cache's capacities take
     atomic_u32 refills[SIZE_CLASS_COUNT];   // relaxed statistics, written by the owner
