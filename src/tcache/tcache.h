@@ -51,6 +51,9 @@ struct tcache {
                                              // then
     uint8_t class_field[SIZE_CLASS_SMALL_MAX + 1]; // by size: class << PAGE_CLASS_SHIFT; 0 for sizes that are
                                                    // not cached, or may be lone
+    uint32_t slow_steps;                           // periods are counted in them
+    uint32_t shortages;                            // times the common bound had no room
+    uint32_t epoch;                                // of the caches, at the last slow path
     _Alignas(CACHE_LINE) struct bin bins[SIZE_CLASS_COUNT];
     // Objects of other homes, on their way out; allocated only when the bin ran dry, and where no two objects
     // share a cache line. Bins without a spare.
@@ -61,16 +64,13 @@ struct tcache {
     uint8_t capacity[SIZE_CLASS_COUNT];    // objects the loaded batch may hold; grows by use
     uint8_t first_steps[SIZE_CLASS_COUNT]; // slow paths before the class was cached here
     uint16_t refused[SIZE_CLASS_COUNT]; // batches that its pool gave back beyond those it took, see REFUSALS
-    uint64_t recent, recent_before;     // bit c: class c met a slow path in this period, in the one before
-    uint64_t waves, waves_before;       // bit c: the same, for one that loaded the class's spare batch
-    uint32_t slow_steps;                // periods are counted in them
-    uint32_t shortages;                 // times the common bound had no room
-    uint32_t epoch;                     // of the caches, at the last slow path
+    atomic_u32 refills[SIZE_CLASS_COUNT]; // relaxed statistics, written by the owner
+    uint64_t recent, recent_before;       // bit c: class c met a slow path in this period, in the one before
+    uint64_t waves, waves_before;         // bit c: the same, for one that loaded the class's spare batch
     uint32_t blank_count;
     uint64_t sends;   // bit c: class c has room for an away batch
     uint64_t shed;    // bit c: this cache emptied class c's pool and has pushed nothing since
     uint64_t charged; // bytes of the common bound that this cache's capacities take
-    atomic_u32 refills[SIZE_CLASS_COUNT];   // relaxed statistics, written by the owner
     atomic_u64 requested[SIZE_CLASS_COUNT]; // bytes asked for when the refills were counted
     atomic_u64 flushes;
     atomic_u32 in_slow_path;    // for the child of a fork: the cache may be half-changed
