@@ -642,8 +642,9 @@ static void park_or_give(struct tcache *self, unsigned cls, struct batch *batch)
 {
     unsigned depth = central_push_batch(cls, batch), given = depth != 0 ? 0 : central_give_full(cls, batch);
     unsigned refused = self->refused[cls];
-    uint64_t bit = UINT64_C(1) << cls;
-    if (depth == 1 && (self->shed & bit) == 0) // who pushes alone finds more there
+    bool emptied = (self->shed >> cls & 1) != 0;
+    self->shed &= ~(UINT64_C(1) << cls);
+    if (depth == 1 && !emptied) // who pushes alone finds more there
         self->refused[cls] = 0;
     else if (is_draining(self, cls))
         return;
@@ -651,7 +652,6 @@ static void park_or_give(struct tcache *self, unsigned cls, struct batch *batch)
         self->refused[cls] = (uint16_t)(refused - (refused != 0));
     else if ((self->refused[cls] = (uint16_t)min_size(refused + given, REFUSALS)) == REFUSALS)
         flush_class(self, cls, FLUSH_TO_SPANS);
-    self->shed &= ~bit;
 }
 
 // Both batches are full. One more step of growth, or the older batch goes.
@@ -724,8 +724,10 @@ static size_t drain_away(struct tcache *self, struct bin *bin, unsigned cls)
 // What came lies in a span or two, so it holds little however many objects it is.
 static bool is_orderly(struct bin *bin)
 {
-    void **first = load_relaxed(&bin->empty) + 1, **last = load_relaxed(&bin->top);
-    return first < last && (uintptr_t)*last - (uintptr_t)*first + ORDERLY_BYTES < 2 * ORDERLY_BYTES;
+    if (loaded_count(bin) < 2)
+        return false;
+    uintptr_t first = (uintptr_t)load_relaxed(&bin->empty)[1], last = (uintptr_t)*load_relaxed(&bin->top);
+    return last - first + ORDERLY_BYTES < 2 * ORDERLY_BYTES;
 }
 
 static size_t room_in(struct bin *bin)
