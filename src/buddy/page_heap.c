@@ -35,8 +35,7 @@
 // A block on its way home to a stripe whose lock was held; it lies in the descriptor of the block's first
 // page.
 struct returning {
-    uint64_t kept[4]; // the span's state, link and size, which a stale look into a bucket or a survey may
-                      // still read
+    char kept[PAGE_DESCRIPTOR_KEPT];
     struct intake_node node;
     page_id first;
     size_t n;

@@ -168,6 +168,8 @@ static inline size_t slot_of_field(uint32_t field)
     return ((const struct size_class_info *)(const void *)((const char *)size_class_table + offset))->size;
 }
 
+// take_any without a look at whether the heap has started, or whether blocks are lone: where either is so, no
+// size has a bin with something in it.
 static NOINLINE void *take_long_quickly(size_t size, const void *site)
 {
     struct tcache *self = tcache_own;
@@ -183,9 +185,8 @@ static NOINLINE void *take_long_quickly(size_t size, const void *site)
     return hardened_slot_mark(p, slot, size, site);
 }
 
-// The same without a look at whether the heap has started, or whether blocks are lone: where either is so, no
-// size has a bin with something in it. Small sizes have a way of their own, which needs no table to come to
-// the slot's size; so a branch that was foretold badly is found out early.
+// The same. Small sizes have a way of their own, which needs no table to come to the slot's size; so a branch
+// that was foretold badly is found out early.
 static NOINLINE void *take_quickly(size_t size, const void *site)
 {
     struct tcache *self = tcache_own;
@@ -346,16 +347,16 @@ static inline bool is_slot(unsigned cls, const void *p, uintptr_t page)
     return span_slot_of(cls, (void *)(before + (uintptr_t)p % PAGE_SIZE), 0) != SIZE_MAX;
 }
 
-static inline uint32_t hardened_entry(const struct tcache *self, uintptr_t page)
-{
-    return likely(page < self->hardened_pages) ? load_relaxed(&self->entries[page]) : 0;
-}
-
 // The same for a slot of at most SLOT_SHORT bytes: its span is one page.
 static inline bool is_short_slot(unsigned cls, const void *p)
 {
     size_t offset = (uintptr_t)p % PAGE_SIZE, size = cls * sizeof(slot_chunk);
     return size_class_slot(cls, offset) * size == offset && offset + size <= PAGE_SIZE;
+}
+
+static inline uint32_t hardened_entry(const struct tcache *self, uintptr_t page)
+{
+    return likely(page < self->hardened_pages) ? load_relaxed(&self->entries[page]) : 0;
 }
 
 static NOINLINE void free_long_zeroed(void *p, struct tcache *self, uint32_t entry, uintptr_t page)
