@@ -690,8 +690,9 @@ static void give_chains(struct gathering *self, struct central *central, unsigne
     fetch_sub_relaxed(&central->out, (int64_t)self->objects);
 }
 
-// Objects that follow each other in one bitmap word take one step; how many those are. One that comes twice
-// among them is left for the next step, which finds its bit set.
+// Objects that follow each other in one bitmap word take one step; how many those are. What lies in another
+// span, or is no slot's start, has no slot here and ends the step. So does one that comes twice: the next
+// step finds its bit set, or its span gone home.
 static size_t give_neighbours(struct central *self, unsigned cls, void **objects, size_t n)
 {
     struct span *span = checked_span(cls, objects[0], page_of(objects[0]));

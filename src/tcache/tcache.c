@@ -35,7 +35,7 @@
 // Of the common bound this part is kept for caches that take less than an equal share of it.
 #define SHARED_PARTS 8
 #define DECLINING_ROOM 16 // so many objects of draining spans wait in a bin
-// Objects that come in the order in which they lie: those at a bin's ends are so near.
+// Objects that come in the order in which they lie: those at a bin's ends are less than this apart.
 #define ORDERLY_BYTES ((uintptr_t)64 << 10)
 // Of a class that is being given up nothing is kept once so few objects are left for each thread.
 #define DECLINED 256
@@ -721,7 +721,7 @@ static size_t drain_away(struct tcache *self, struct bin *bin, unsigned cls)
     return before - batch_count(batch);
 }
 
-// What came lies in a span or two, so it holds little however many objects it is.
+// What came lies in a span or two, and so holds little however many objects it is: going by the two ends.
 static bool is_orderly(struct bin *bin)
 {
     if (loaded_count(bin) < 2)

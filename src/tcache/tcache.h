@@ -51,9 +51,10 @@ struct tcache {
                                              // then
     uint8_t class_field[SIZE_CLASS_SMALL_MAX + 1]; // by size: class << PAGE_CLASS_SHIFT; 0 for sizes that are
                                                    // not cached, or may be lone
-    uint32_t slow_steps;                           // periods are counted in them
-    uint32_t shortages;                            // times the common bound had no room
-    uint32_t epoch;                                // of the caches, at the last slow path
+    // Of the slow paths; here because the alignment of what follows leaves room.
+    uint32_t slow_steps; // periods are counted in them
+    uint32_t shortages;  // times the common bound had no room
+    uint32_t epoch;      // of the caches, at the last slow path
     _Alignas(CACHE_LINE) struct bin bins[SIZE_CLASS_COUNT];
     // Objects of other homes, on their way out; allocated only when the bin ran dry, and where no two objects
     // share a cache line. Bins without a spare.
