@@ -33,16 +33,21 @@
 #define RELIEF_MS 10       // at the least between two times that memory goes back above the soft limit
 
 // A block on its way home to a stripe whose lock was held; it lies in the descriptor of the block's first
-// page.
+// page. The words between are left as they are: others may still read them.
 struct returning {
-    char kept[PAGE_DESCRIPTOR_KEPT];
-    struct intake_node node;
+    char state[RETURNING_PAGES_AT];
+    uint16_t n; // <= ZONE_PAGES
+    char guarded[RETURNING_FIRST_AT - RETURNING_PAGES_AT - sizeof(uint16_t)];
     page_id first;
-    size_t n;
+    char asked[RETURNING_NODE_AT - RETURNING_FIRST_AT - sizeof(page_id)];
+    struct intake_node node;
 };
 
-_Static_assert(sizeof(struct returning) <= PAGE_DESCRIPTOR_BYTES,
-               "a returning block fits into a page descriptor");
+_Static_assert(offsetof(struct returning, n) == RETURNING_PAGES_AT &&
+                   offsetof(struct returning, first) == RETURNING_FIRST_AT &&
+                   offsetof(struct returning, node) == RETURNING_NODE_AT,
+               "a returning block writes to what is its own");
+_Static_assert(ZONE_PAGES <= UINT16_MAX, "its size fits");
 
 // A zone of the stripe is in the list of its bucket, or in none when it is full.
 //   bit b of `occupied` is set <=> buckets[b] is not empty
@@ -331,7 +336,7 @@ static void give_in_stripe(struct stripe *self, page_id first, size_t n)
     if (!lock_try(&self->lock)) {
         struct returning *block = page_descriptor(first);
         block->first = first;
-        block->n = n;
+        block->n = (uint16_t)n;
         intake_push(&self->intake, &block->node);
         if (!lock_try(&self->lock))
             return; // the holder looks into the intake after it has unlocked; the push is a full barrier

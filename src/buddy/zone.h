@@ -12,9 +12,11 @@
 
 // What the layers above keep for a page; a block of n pages owns n neighbouring descriptors.
 #define PAGE_DESCRIPTOR_BYTES 192
-// What comes first in a descriptor is left as it is while the page is on its way home: a stale look into a
-// bucket or a survey may still read it.
-#define PAGE_DESCRIPTOR_KEPT 64
+// Where a block on its way home keeps what is known of it: in what no stale look into a bucket, no survey and
+// no report of a second free reads in a descriptor (span.c). Two, four and eight bytes.
+#define RETURNING_PAGES_AT 32
+#define RETURNING_FIRST_AT 36
+#define RETURNING_NODE_AT 56
 // Descriptors go back by whole pages of the kernel's, which have so many bytes or a multiple.
 #define DESCRIBED_BYTES 4096
 #define DESCRIBED_PARTS (ZONE_PAGES * PAGE_DESCRIPTOR_BYTES / DESCRIBED_BYTES)

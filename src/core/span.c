@@ -15,7 +15,11 @@
 
 _Static_assert(sizeof(span_state) == sizeof(uint64_t), "the packed state is one word");
 _Static_assert(sizeof(struct span) == PAGE_DESCRIPTOR_BYTES, "a span's descriptor fills a page's");
-_Static_assert(offsetof(struct span, bits) <= PAGE_DESCRIPTOR_KEPT, "all but the bits is read late");
+_Static_assert(offsetof(struct span, seen) == RETURNING_PAGES_AT &&
+                   offsetof(struct span, rested) == RETURNING_FIRST_AT &&
+                   offsetof(struct span, unused) <= RETURNING_NODE_AT &&
+                   offsetof(struct span, bits) == RETURNING_NODE_AT + 8,
+               "what a block on its way home writes over is the holder's alone, or unused");
 _Static_assert(SIZE_CLASS_SLOTS_MAX < SPAN_FREE_BIAS, "the count cannot reach the mode");
 _Static_assert(PAGE_SIZE / 16 <= 16 * 64,
                "the bitmap of a page of the smallest slots fits into its descriptor");
