@@ -627,9 +627,14 @@ static inline size_t checked_slot(unsigned cls, void *p, uintptr_t start)
     return slot;
 }
 
+static inline bool reaches(const struct give_run *run, const void *p)
+{
+    return run->span != NULL && (uintptr_t)p - run->start < run->bytes;
+}
+
 static inline void give_one(struct give_run *run, struct central *self, unsigned cls, void *p)
 {
-    if (run->span == NULL || (uintptr_t)p - run->start >= run->bytes)
+    if (!reaches(run, p))
         go_to_span(run, self, cls, p);
     size_t slot = checked_slot(cls, p, run->start), word = slot / 64;
     uint64_t bit = UINT64_C(1) << (slot % 64);
@@ -677,23 +682,10 @@ static void gather(struct gathering *self, void **objects, size_t n)
     }
 }
 
-static void give_chains(struct gathering *self, struct central *central, unsigned cls)
-{
-    struct give_run run = {.span = NULL};
-    for (size_t word = 0; word < CHAINS / 64; word++)
-        for (uint64_t used = self->used[word]; used != 0; used &= used - 1) {
-            size_t place = self->first[word * 64 + bits_lowest(used)];
-            for (; place != CHAIN_END; place = self->next[place])
-                give_one(&run, central, cls, *gathered(self, place));
-        }
-    end_span(&run, central);
-    fetch_sub_relaxed(&central->out, (int64_t)self->objects);
-}
-
 // Objects that follow each other in one bitmap word take one step; how many those are. What lies in another
 // span, or is no slot's start, has no slot here and ends the step. So does one that comes twice: the next
 // step finds its bit set, or its span gone home.
-static size_t give_neighbours(struct central *self, unsigned cls, void **objects, size_t n)
+static inline size_t give_neighbours(struct central *self, unsigned cls, void **objects, size_t n)
 {
     struct span *span = checked_span(cls, objects[0], page_of(objects[0]));
     uintptr_t start = span_start(span);
@@ -709,6 +701,29 @@ static size_t give_neighbours(struct central *self, unsigned cls, void **objects
     give_mask(span, word, mask);
     count_given(self, span, (unsigned)given);
     return given;
+}
+
+// No other object of the chain, nor what was gathered last, is of the same span.
+static bool is_alone(const struct gathering *self, size_t place, const struct give_run *run)
+{
+    return self->next[place] == CHAIN_END && !reaches(run, *gathered(self, place));
+}
+
+static void give_chains(struct gathering *self, struct central *central, unsigned cls)
+{
+    struct give_run run = {.span = NULL};
+    for (size_t word = 0; word < CHAINS / 64; word++)
+        for (uint64_t used = self->used[word]; used != 0; used &= used - 1) {
+            size_t place = self->first[word * 64 + bits_lowest(used)];
+            if (is_alone(self, place, &run)) {
+                give_neighbours(central, cls, gathered(self, place), 1);
+                continue;
+            }
+            for (; place != CHAIN_END; place = self->next[place])
+                give_one(&run, central, cls, *gathered(self, place));
+        }
+    end_span(&run, central);
+    fetch_sub_relaxed(&central->out, (int64_t)self->objects);
 }
 
 static void give_in_turn(unsigned cls, void **objects, size_t n)

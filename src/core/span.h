@@ -66,6 +66,8 @@ static inline struct span_step span_step_give(span_state before, int64_t n, int6
 {
     int64_t free = span_state_free(before) + n;
     enum span_mode mode = span_state_mode(before);
+    if (likely(mode != SPAN_FULL && free != slots))
+        return (struct span_step){{before.word + (uint64_t)n}, SPAN_NOTHING};
     if (mode == SPAN_FULL && free > 0)
         return (struct span_step){span_state_make(SPAN_LISTED, free),
                                   free == slots ? SPAN_LIST_EMPTY : SPAN_LIST};

@@ -35,10 +35,10 @@
 // Of the common bound this part is kept for caches that take less than an equal share of it.
 #define SHARED_PARTS 8
 #define DECLINING_ROOM 16 // so many objects of draining spans wait in a bin
-// Objects that come in the order in which they lie: those at a bin's ends are less than this apart.
-#define ORDERLY_BYTES ((uintptr_t)64 << 10)
-// Of a class that is being given up nothing is kept once so few objects are left for each thread.
-#define DECLINED 256
+// Of a class that is being given up a bin keeps one in so many of the objects that are left for each thread,
+// or nothing when that is less than FIRST_CAPACITY; and all the bins of a thread together so many.
+#define DECLINING_PART 64
+#define DECLINING_TOTAL 128
 #define EPOCHS_IDLE 2   // a thread that is so many behind met no slow path in the whole of a period
 #define WAVE_BATCHES 16 // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
 
@@ -137,10 +137,12 @@ static bool charge(struct tcache *self, uint64_t bytes)
 static bool is_draining(const struct tcache *self, unsigned cls) { return self->refused[cls] >= REFUSALS; }
 
 // How much a bin keeps of a class that its thread is giving up: each object would hold a page if the thread
-// stopped.
-static size_t declining_room(unsigned cls)
+// stopped. The classes in use share what is kept in all.
+static size_t declining_room(const struct tcache *self, unsigned cls)
 {
-    return central_out(cls) < DECLINED * max_size(1, registry_live()) ? 0 : FIRST_CAPACITY;
+    size_t part = central_out(cls) / (DECLINING_PART * max_size(1, registry_live()));
+    size_t share = DECLINING_TOTAL / max_size(1, bits_count(self->recent | self->recent_before));
+    return part < FIRST_CAPACITY ? 0 : min_size(part, max_size(FIRST_CAPACITY, share));
 }
 
 static void refund(struct tcache *self, unsigned cls)
@@ -363,7 +365,7 @@ static bool grow_to(struct tcache *self, unsigned cls, size_t wanted)
 static NOINLINE bool grow_below(struct tcache *self, unsigned cls, size_t wanted, size_t limit)
 {
     if (is_draining(self, cls))
-        limit = min_size(limit, min_size(FIRST_CAPACITY, declining_room(cls)));
+        limit = min_size(limit, declining_room(self, cls));
     return grow_to(self, cls, min_size(wanted, limit));
 }
 
@@ -705,7 +707,7 @@ static bool shrink(struct tcache *self, struct bin *bin, unsigned cls)
     central_shed(cls); // what lies in the pool counts as if it were in use: noted first, then given back
     central_shed(cls);
     self->shed |= UINT64_C(1) << cls;
-    size_t room = min_size(declining_room(cls), sealed.capacity_limit[cls]);
+    size_t room = min_size(declining_room(self, cls), sealed.capacity_limit[cls]);
     return grow_to(self, cls, room) && may_send(self, cls) && ensure_loaded(self, bin, cls);
 }
 
@@ -721,15 +723,6 @@ static size_t drain_away(struct tcache *self, struct bin *bin, unsigned cls)
     return before - batch_count(batch);
 }
 
-// What came lies in a span or two, and so holds little however many objects it is: going by the two ends.
-static bool is_orderly(struct bin *bin)
-{
-    if (loaded_count(bin) < 2)
-        return false;
-    uintptr_t first = (uintptr_t)load_relaxed(&bin->empty)[1], last = (uintptr_t)*load_relaxed(&bin->top);
-    return last - first + ORDERLY_BYTES < 2 * ORDERLY_BYTES;
-}
-
 static size_t room_in(struct bin *bin)
 {
     return (size_t)(load_relaxed(&bin->full) - load_relaxed(&bin->top));
@@ -738,29 +731,25 @@ static size_t room_in(struct bin *bin)
 // Much of what came belongs to draining spans. The bin is kept small: the class is in decline, and should the
 // thread stop, each object that waits would hold a page. If that goes on, and no malloc finds its bin empty
 // meanwhile, the thread gives the class up.
-static bool make_room_declining(struct tcache *self, struct bin *bin, unsigned cls, bool orderly)
+static bool make_room_declining(struct tcache *self, struct bin *bin, unsigned cls)
 {
     if (!is_draining(self, cls) && central_spans(cls) * size_class_table[cls].pages >= DECLINING_PAGES)
         self->refused[cls] = (uint16_t)min_size(self->refused[cls] + REFUSALS / DECLINES, REFUSALS);
-    size_t kept = declining_room(cls);
-    if (orderly && kept != 0) {
-        if (grow_to(self, cls, min_size(DECLINING_ROOM, sealed.capacity_limit[cls])))
-            extend(self, bin, cls);
-    } else if (is_draining(self, cls) && self->capacity[cls] > 2 * kept) {
+    size_t kept = declining_room(self, cls);
+    if (is_draining(self, cls) && self->capacity[cls] > 2 * kept)
         return shrink(self, bin, cls);
-    }
-    store_relaxed(&bin->full, load_relaxed(&bin->top) + min_size(room_in(bin), DECLINING_ROOM));
+    size_t room = min_size(room_in(bin), max_size(DECLINING_ROOM, kept));
+    store_relaxed(&bin->full, load_relaxed(&bin->top) + room);
     return true;
 }
 
 // The same for the away bin: a full batch goes at once.
 static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    bool orderly = is_draining(self, cls) && is_orderly(bin);
     size_t gone = drain_away(self, bin, cls), room = room_in(bin), half = (self->capacity[cls] + 1u) / 2;
     size_t much = is_draining(self, cls) ? half : DECLINING_ROOM / 2;
     if (room != 0 && min_size(gone, room) >= much)
-        return make_room_declining(self, bin, cls, orderly);
+        return make_room_declining(self, bin, cls);
     if ((room != 0 && room >= half) || extend(self, bin, cls))
         return true;
     if (grow(self, cls, next_capacity(self, cls), sealed.capacity_limit[cls]) && extend(self, bin, cls))
@@ -773,7 +762,7 @@ static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
 
 static bool keeps_nothing(const struct tcache *self, unsigned cls)
 {
-    return is_draining(self, cls) && self->capacity[cls] == 0 && declining_room(cls) == 0;
+    return is_draining(self, cls) && self->capacity[cls] == 0 && declining_room(self, cls) == 0;
 }
 
 static void give_alone(struct tcache *self, unsigned cls, void *p)

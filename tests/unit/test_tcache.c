@@ -105,32 +105,42 @@ Test(tcache, keeps_little_of_a_class_that_is_being_given_up)
     cr_assert(tcache_validate());
 }
 
-static unsigned spans_of(void **objects, size_t n)
+// As long as many objects are left, those that wait hold little beside them: larger batches go back at less
+// cost for each.
+Test(tcache, a_class_that_is_given_up_goes_in_batches_by_what_is_left)
 {
-    unsigned spans = 0;
-    for (size_t i = 0; i < n; i++)
-        spans += i == 0 || span_of_page(page_of(objects[i])) != span_of_page(page_of(objects[i - 1]));
-    return spans;
-}
-
-// What comes in the order in which it lies: more objects wait, since they are in a span or two. Else four do.
-Test(tcache, a_class_that_is_given_up_in_order_goes_in_larger_batches)
-{
-    enum { MANY = 200000, REST = 50000, STRIDE = 7919 };
-    static void *objects[MANY], *mixed[REST];
+    enum { MANY = 200000, REST = 50000, FEW = 1000, PART = 64, TOTAL = 128 };
+    static void *objects[MANY];
     for (size_t i = 0; i < MANY; i++)
         objects[i] = alloc_fast(SIZE);
     release(objects, MANY - REST);
-    struct bin *away = &tcache_self->away[CLS];
-    size_t held = (size_t)(away->top - away->empty);
-    cr_assert_gt(away->full - away->empty, 4);
-    cr_assert_leq(spans_of(away->empty + 1, held), 2u);
-    for (size_t i = 0; i < REST; i++)
-        mixed[i] = objects[MANY - REST + i * STRIDE % REST];
-    release(mixed, REST / 2);
-    cr_assert_leq(now().objects[CLS], 12);
+    cr_assert_gt(tcache_self->capacity[CLS], LIMIT / 4);
+    cr_assert_leq(tcache_self->capacity[CLS], TOTAL);
+    release(objects + MANY - REST, REST - FEW);
+    cr_assert_leq(tcache_self->capacity[CLS], 4 * FEW / PART);
     cr_assert(tcache_validate());
-    release(mixed + REST / 2, REST / 2);
+    release(objects + MANY - FEW, FEW);
+    cr_assert_eq(tcache_self->capacity[CLS], 0);
+    cr_assert(survey_validate());
+}
+
+// The classes in use share what their bins keep.
+Test(tcache, classes_that_are_given_up_together_keep_less_each)
+{
+    enum { MANY = 200000, HALF = MANY / 2, SOME = 20 * LIMIT, OTHERS = 16, TOTAL = 128 };
+    static void *objects[MANY], *others[OTHERS][4 * LIMIT];
+    for (size_t i = 0; i < MANY; i++)
+        objects[i] = alloc_fast(SIZE);
+    release(objects, HALF);
+    cr_assert_gt(tcache_self->capacity[CLS], 2 * TOTAL / OTHERS);
+    for (unsigned i = 0; i < OTHERS; i++)
+        allocate(others[i], 4 * LIMIT, size_class_size(CLS + 1 + i));
+    release(objects + HALF, SOME);
+    cr_assert_leq(tcache_self->capacity[CLS], 2 * TOTAL / OTHERS);
+    cr_assert(tcache_validate());
+    release(objects + HALF + SOME, HALF - SOME);
+    for (unsigned i = 0; i < OTHERS; i++)
+        release(others[i], 4 * LIMIT);
     cr_assert(survey_validate());
 }
 
@@ -524,19 +534,18 @@ Test(tcache, a_thread_that_only_frees_sends_batches_on)
 }
 
 // In no order, as far as spans are concerned: three quarters of each are free when three quarters of all are.
-enum { BURST = 20000, BURST_STEP = 7919 };
+enum { BURST = 20000, BURST_STEP = 7919, THREADS = 2 };
 
 static void *free_another_ones_burst(void *arg)
 {
     void **objects = arg;
-    size_t most = 0;
     for (size_t i = 0; i < BURST; i++) {
         alloc_free_fast(objects[i * BURST_STEP % BURST]);
         struct bin *away = &tcache_self->away[CLS];
-        if (i > 3 * BURST / 4 && (size_t)(load_relaxed(&away->top) - load_relaxed(&away->empty)) > most)
-            most = (size_t)(load_relaxed(&away->top) - load_relaxed(&away->empty));
+        size_t waiting = (size_t)(load_relaxed(&away->top) - load_relaxed(&away->empty));
+        if (i > 3 * BURST / 4)
+            cr_assert_leq(waiting, max_size(16, (BURST - i + LIMIT) / (64 * THREADS)));
     }
-    cr_assert_leq(most, (size_t)LIMIT / 4);
     cr_assert_eq(tcache_self->capacity[CLS], 0, "nothing is left of the class, and nothing is kept");
     cr_assert(tcache_validate());
     return NULL;
