@@ -39,6 +39,7 @@
 // or nothing when that is less than FIRST_CAPACITY; and all the bins of a thread together so many.
 #define DECLINING_PART 64
 #define DECLINING_TOTAL 128
+#define AWAY_STEPS 16   // one slow path in so many does not take the away bin's objects
 #define EPOCHS_IDLE 2   // a thread that is so many behind met no slow path in the whole of a period
 #define WAVE_BATCHES 16 // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
 
@@ -542,13 +543,20 @@ static bool load_spare(struct tcache *self, struct bin *bin, unsigned cls)
     return true;
 }
 
+// A thread that shares another one's span frees the objects away from home, and so hands each of them on; one
+// span for each thread that uses the class is worth more than the memory it takes.
+static bool wants_own_span(unsigned cls) { return central_spans(cls) < registry_live(); }
+
 // The bin and the away bin change places: what lies in the latter was used here a moment ago, whereas a batch
 // from the pool comes from another processor's cache. Where objects share a cache line with others the two
-// threads' writes would meet there, so those go home.
+// threads' writes would meet there, so those go home. What was loaded so is freed into the away bin again,
+// and a thread that holds few objects would change the two over and over: it gets others now and then.
 static bool load_away(struct tcache *self, struct bin *bin, unsigned cls)
 {
     struct bin *away = &self->away[cls];
     if (size_class_size(cls) % CACHE_LINE != 0 || loaded_count(away) == 0)
+        return false;
+    if (wants_own_span(cls) || self->slow_steps % AWAY_STEPS == 0)
         return false;
     struct batch *emptied = unload(bin), *objects = unload(away);
     if (central_drains(cls))
@@ -602,11 +610,9 @@ static bool fill_near(struct tcache *self, struct bin *bin, unsigned cls)
     return fill_from_spans(self, bin, cls, CENTRAL_NEAR);
 }
 
-// A thread that shares another one's span frees the objects away from home, and so hands each of them on; one
-// span for each thread that uses the class is worth more than the memory it takes.
 static bool fill_own(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    return central_spans(cls) < registry_live() && fill_from_spans(self, bin, cls, CENTRAL_OWN);
+    return wants_own_span(cls) && fill_from_spans(self, bin, cls, CENTRAL_OWN);
 }
 
 static bool is_first_step(struct tcache *self, unsigned cls)

@@ -515,6 +515,38 @@ Test(tcache, a_dry_bin_takes_objects_of_another_home_that_share_no_line)
     cr_assert(survey_validate());
 }
 
+enum { PAIRS = 10000, STRANGERS = 8 }; // a thread keeps nothing of the first four
+
+static void *allocate_and_free_one(void *arg)
+{
+    release(arg, STRANGERS);
+    uint64_t before = now().refills[size_class_of(CACHE_LINE)];
+    for (int i = 0; i < PAIRS; i++)
+        alloc_free_fast(alloc_fast(CACHE_LINE));
+    cr_assert_lt(now().refills[size_class_of(CACHE_LINE)] - before, PAIRS / 100);
+    return NULL;
+}
+
+static void find_objects_of_another_home(size_t n)
+{
+    static void *objects[20 * LIMIT];
+    allocate(objects, n, CACHE_LINE);
+    in_thread(allocate_and_free_one, objects);
+    release(objects + STRANGERS, n - STRANGERS);
+    cr_assert(survey_validate());
+}
+
+// They come back to the away bin after each pair.
+Test(tcache, a_thread_that_has_objects_of_another_home_alone_gets_its_own_span)
+{
+    find_objects_of_another_home(size_class_table[size_class_of(CACHE_LINE)].slots);
+}
+
+Test(tcache, a_thread_that_has_objects_of_another_home_alone_gets_others)
+{
+    find_objects_of_another_home((size_t)20 * LIMIT);
+}
+
 static void *free_only(void *arg)
 {
     release(arg, 2000);
