@@ -63,7 +63,9 @@ static size_t slots_needed(size_t size)
 {
     if (size <= 256)
         return 64;
-    return size <= 1024 ? 32 : 8;
+    if (size <= 1024)
+        return 32;
+    return size <= 8192 ? 8 : 4;
 }
 
 Test(size_class, spans_hold_enough_slots_and_waste_little)
