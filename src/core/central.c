@@ -703,7 +703,7 @@ static inline size_t give_neighbours(struct central *self, unsigned cls, void **
     return given;
 }
 
-// No other object of the chain, nor what was gathered last, is of the same span.
+// Nothing else of the chain is in the object's span, nor is that the span at hand.
 static bool is_alone(const struct gathering *self, size_t place, const struct give_run *run)
 {
     return self->next[place] == CHAIN_END && !reaches(run, *gathered(self, place));

@@ -66,7 +66,7 @@ static inline struct span_step span_step_give(span_state before, int64_t n, int6
 {
     int64_t free = span_state_free(before) + n;
     enum span_mode mode = span_state_mode(before);
-    if (likely(mode != SPAN_FULL && free != slots))
+    if (likely(mode != SPAN_FULL && free != slots)) // the count alone changes: the word's lower half
         return (struct span_step){{before.word + (uint64_t)n}, SPAN_NOTHING};
     if (mode == SPAN_FULL && free > 0)
         return (struct span_step){span_state_make(SPAN_LISTED, free),

@@ -36,7 +36,8 @@
 #define SHARED_PARTS 8
 #define DECLINING_ROOM 16 // so many objects of draining spans wait in a bin
 // Of a class that is being given up a bin keeps one in so many of the objects that are left for each thread,
-// or nothing when that is less than FIRST_CAPACITY; and all the bins of a thread together so many.
+// or nothing when that is less than FIRST_CAPACITY; at most its part of so many, which the classes that the
+// thread uses share, but FIRST_CAPACITY in any case.
 #define DECLINING_PART 64
 #define DECLINING_TOTAL 128
 #define AWAY_STEPS 16   // one slow path in so many does not take the away bin's objects
@@ -138,7 +139,7 @@ static bool charge(struct tcache *self, uint64_t bytes)
 static bool is_draining(const struct tcache *self, unsigned cls) { return self->refused[cls] >= REFUSALS; }
 
 // How much a bin keeps of a class that its thread is giving up: each object would hold a page if the thread
-// stopped. The classes in use share what is kept in all.
+// stopped.
 static size_t declining_room(const struct tcache *self, unsigned cls)
 {
     size_t part = central_out(cls) / (DECLINING_PART * max_size(1, registry_live()));
