@@ -40,7 +40,10 @@
 // thread uses share, but FIRST_CAPACITY in any case.
 #define DECLINING_PART 64
 #define DECLINING_TOTAL 128
-#define AWAY_STEPS 16   // one slow path in so many does not take the away bin's objects
+#define AWAY_STEPS 16 // one slow path in so many does not take the away bin's objects
+// A thread mingles with others in a class when away batches fill up as often as its own bin overflows. The
+// balance starts in the middle: a thread that only allocates what others free mingles as well.
+#define MINGLES_MOST 16
 #define EPOCHS_IDLE 2   // a thread that is so many behind met no slow path in the whole of a period
 #define WAVE_BATCHES 16 // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
 
@@ -438,6 +441,7 @@ static void set_up(struct tcache *self)
     self->pages = is_hardened() ? 0 : sealed.map.pages; // 0: every free takes its slow half
     self->hardened_pages = is_hardened() ? sealed.map.pages : 0;
     self->entries = sealed.map.entries;
+    memset(self->mingles, MINGLES_MOST / 2, sizeof self->mingles);
     for (size_t size = 0; size <= SIZE_CLASS_SMALL_MAX; size++) {
         unsigned cls = size_class_small[size];
         bool cached = sealed.capacity_limit[cls] != 0 && !has_lone_blocks();
@@ -611,9 +615,11 @@ static bool fill_near(struct tcache *self, struct bin *bin, unsigned cls)
     return fill_from_spans(self, bin, cls, CENTRAL_NEAR);
 }
 
+// Who frees what it allocated will find its objects near by again. Those of others would lie among theirs, in
+// cache lines and pages that are in use elsewhere, and what others then take in return makes it worse.
 static bool fill_own(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    return wants_own_span(cls) && fill_from_spans(self, bin, cls, CENTRAL_OWN);
+    return (wants_own_span(cls) || self->mingles[cls] == 0) && fill_from_spans(self, bin, cls, CENTRAL_OWN);
 }
 
 static bool is_first_step(struct tcache *self, unsigned cls)
@@ -682,6 +688,8 @@ static bool make_room_beyond(struct tcache *self, struct bin *bin, unsigned cls)
 // bound.
 static bool make_room(struct tcache *self, struct bin *bin, unsigned cls)
 {
+    if (self->mingles[cls] != 0)
+        self->mingles[cls]--;
     if (extend(self, bin, cls))
         return true;
     if (grow(self, cls, next_capacity(self, cls), sealed.capacity_limit[cls]) && extend(self, bin, cls))
@@ -762,8 +770,10 @@ static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
     if (grow(self, cls, next_capacity(self, cls), sealed.capacity_limit[cls]) && extend(self, bin, cls))
         return true;
     struct batch *full = unload(bin);
-    if (full != NULL)
+    if (full != NULL) {
+        self->mingles[cls] = (uint8_t)min_size(self->mingles[cls] + 1u, MINGLES_MOST);
         park_or_give(self, cls, full);
+    }
     return may_send(self, cls) && ensure_loaded(self, bin, cls);
 }
 

@@ -547,6 +547,69 @@ Test(tcache, a_thread_that_has_objects_of_another_home_alone_gets_others)
     find_objects_of_another_home((size_t)20 * LIMIT);
 }
 
+enum { OWN = 3000, MORE = 1500, OTHERS = 4096, OWN_ROUNDS = 8 }; // of others eight spans
+
+static void *others[OTHERS];
+
+// What the thread allocates and frees itself is all that it frees, until then.
+static uint64_t spans_made_for_more(void (*give_half_of_others)(void))
+{
+    static void *own[OWN + MORE];
+    for (int i = 0; i < OWN_ROUNDS; i++) {
+        allocate(own, OWN, SIZE);
+        release(own, OWN);
+    }
+    give_half_of_others();
+    uint64_t before = central_counts(CLS).spans_made;
+    allocate(own, OWN + MORE, SIZE);
+    uint64_t made = central_counts(CLS).spans_made - before;
+    release(own, OWN + MORE);
+    cr_assert(tcache_validate());
+    return made;
+}
+
+// Past the thread's cache, as if their own thread had done so.
+static void give_elsewhere(void)
+{
+    for (size_t i = 0; i < OTHERS; i += 2)
+        central_give(CLS, &others[i], 1);
+}
+
+static void give_here(void)
+{
+    for (size_t i = 0; i < OTHERS; i += 2)
+        alloc_free_fast(others[i]);
+}
+
+static void *keep_to_itself(void *arg)
+{
+    (void)arg;
+    cr_assert_geq(spans_made_for_more(give_elsewhere), 2u);
+    return NULL;
+}
+
+static void *mingle(void *arg)
+{
+    (void)arg;
+    cr_assert_leq(spans_made_for_more(give_here), 1u);
+    return NULL;
+}
+
+static void beside_others(void *(*body)(void *arg))
+{
+    allocate(others, OTHERS, SIZE);
+    in_thread(body, NULL);
+    for (size_t i = 1; i < OTHERS; i += 2)
+        alloc_free_fast(others[i]);
+    cr_assert(survey_validate());
+}
+
+Test(tcache, a_thread_that_frees_what_it_allocated_leaves_others_their_spans)
+{
+    beside_others(keep_to_itself);
+}
+Test(tcache, a_thread_that_frees_what_others_allocated_uses_it_again) { beside_others(mingle); }
+
 static void *free_only(void *arg)
 {
     release(arg, 2000);
