@@ -492,9 +492,19 @@ void alloc_check_size(const void *p, size_t align, size_t size)
         misuse_size("free", p, size, holds, sites_of(p));
 }
 
+// As far as a look at its page tells: whether p is a block at all is found out by what follows.
+static inline bool has_class_of(const void *p, size_t size)
+{
+    uint32_t entry = page_entry(page_of(p));
+    return size <= SIZE_CLASS_SMALL_MAX && entry_is_small(entry) &&
+           (entry & PAGE_CLASS_MASK) == tcache_self->class_field[size];
+}
+
+// Mostly the size is right, and the bin was full.
 void alloc_free_sized_slow(void *p, size_t size)
 {
-    alloc_check_size(p, 1, size);
+    if (!has_class_of(p, size))
+        alloc_check_size(p, 1, size);
     alloc_free_fast(p);
 }
 
