@@ -919,7 +919,7 @@ void central_contain(uint64_t bytes)
 bool central_decay(void)
 {
     struct decay_phases due = decay_clock_take(&decay_clock);
-    for (unsigned cls = 1; cls < SIZE_CLASS_COUNT; cls++)
+    for (unsigned cls = 1; due.n != 0 && cls < SIZE_CLASS_COUNT; cls++)
         if ((cls - due.first) % DECAY_PHASES < due.n)
             central_trim(cls, false);
     page_heap_decay();
