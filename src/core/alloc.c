@@ -492,18 +492,18 @@ void alloc_check_size(const void *p, size_t align, size_t size)
         misuse_size("free", p, size, holds, sites_of(p));
 }
 
-// As far as a look at its page tells: whether p is a block at all is found out by what follows.
-static inline bool has_class_of(const void *p, size_t size)
+// Whether blocks on a page with that entry are of the size's class; whether there is one is found out by what
+// follows.
+static inline bool has_class_of(const struct tcache *self, uint32_t entry, size_t size)
 {
-    uint32_t entry = page_entry(page_of(p));
     return size <= SIZE_CLASS_SMALL_MAX && entry_is_small(entry) &&
-           (entry & PAGE_CLASS_MASK) == tcache_self->class_field[size];
+           (entry & PAGE_CLASS_MASK) == self->class_field[size];
 }
 
-// Mostly the size is right, and the bin was full.
+// The caller has seen that p lies in the window. Mostly the size is right, and the bin was full.
 void alloc_free_sized_slow(void *p, size_t size)
 {
-    if (!has_class_of(p, size))
+    if (!has_class_of(tcache_self, page_entry_known(page_of(p)), size))
         alloc_check_size(p, 1, size);
     alloc_free_fast(p);
 }
@@ -517,7 +517,7 @@ static inline bool fits_exactly(const void *p, size_t size)
     if (size > SIZE_CLASS_SMALL_MAX - CANARY_BYTES || field == 0)
         return false;
     if (!has_canaries())
-        return field == self->class_field[size];
+        return has_class_of(self, field, size);
     size_t slot = slot_of_field(field);
     return is_on_one_page(p, slot) && canary_size(load_relaxed(canary_place(p, slot))) == size;
 }

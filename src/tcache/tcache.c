@@ -41,9 +41,10 @@
 #define DECLINING_PART 64
 #define DECLINING_TOTAL 128
 #define AWAY_STEPS 16 // one slow path in so many does not take the away bin's objects
-// A thread mingles with others in a class when away batches fill up as often as its own bin overflows. The
-// balance starts in the middle: a thread that only allocates what others free mingles as well.
-#define MINGLES_MOST 16
+// A thread keeps apart from others in a class when its own bin has overflowed so many times more often than
+// away batches filled up; as many the other way are counted. One that only allocates what others free does
+// not.
+#define APART 8
 #define EPOCHS_IDLE 2   // a thread that is so many behind met no slow path in the whole of a period
 #define WAVE_BATCHES 16 // a wave may make a batch grow to that many times TARN_TCACHE_BATCH
 
@@ -441,7 +442,6 @@ static void set_up(struct tcache *self)
     self->pages = is_hardened() ? 0 : sealed.map.pages; // 0: every free takes its slow half
     self->hardened_pages = is_hardened() ? sealed.map.pages : 0;
     self->entries = sealed.map.entries;
-    memset(self->mingles, MINGLES_MOST / 2, sizeof self->mingles);
     for (size_t size = 0; size <= SIZE_CLASS_SMALL_MAX; size++) {
         unsigned cls = size_class_small[size];
         bool cached = sealed.capacity_limit[cls] != 0 && !has_lone_blocks();
@@ -619,7 +619,7 @@ static bool fill_near(struct tcache *self, struct bin *bin, unsigned cls)
 // cache lines and pages that are in use elsewhere, and what others then take in return makes it worse.
 static bool fill_own(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    return (wants_own_span(cls) || self->mingles[cls] == 0) && fill_from_spans(self, bin, cls, CENTRAL_OWN);
+    return (wants_own_span(cls) || self->apart[cls] == APART) && fill_from_spans(self, bin, cls, CENTRAL_OWN);
 }
 
 static bool is_first_step(struct tcache *self, unsigned cls)
@@ -688,8 +688,8 @@ static bool make_room_beyond(struct tcache *self, struct bin *bin, unsigned cls)
 // bound.
 static bool make_room(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    if (self->mingles[cls] != 0)
-        self->mingles[cls]--;
+    if (self->apart[cls] < APART)
+        self->apart[cls]++;
     if (extend(self, bin, cls))
         return true;
     if (grow(self, cls, next_capacity(self, cls), sealed.capacity_limit[cls]) && extend(self, bin, cls))
@@ -770,10 +770,10 @@ static bool make_room_away(struct tcache *self, struct bin *bin, unsigned cls)
     if (grow(self, cls, next_capacity(self, cls), sealed.capacity_limit[cls]) && extend(self, bin, cls))
         return true;
     struct batch *full = unload(bin);
-    if (full != NULL) {
-        self->mingles[cls] = (uint8_t)min_size(self->mingles[cls] + 1u, MINGLES_MOST);
+    if (full != NULL && self->apart[cls] > -APART)
+        self->apart[cls]--;
+    if (full != NULL)
         park_or_give(self, cls, full);
-    }
     return may_send(self, cls) && ensure_loaded(self, bin, cls);
 }
 

@@ -64,7 +64,7 @@ struct tcache {
     struct span *held[SIZE_CLASS_COUNT];
     uint8_t capacity[SIZE_CLASS_COUNT];    // objects the loaded batch may hold; grows by use
     uint8_t first_steps[SIZE_CLASS_COUNT]; // slow paths before the class was cached here
-    uint8_t mingles[SIZE_CLASS_COUNT];     // full away batches against overflows of the bin, see MINGLES_MOST
+    int8_t apart[SIZE_CLASS_COUNT];        // overflows of the bin less full away batches, see APART
     uint16_t refused[SIZE_CLASS_COUNT]; // batches that its pool gave back beyond those it took, see REFUSALS
     atomic_u32 refills[SIZE_CLASS_COUNT]; // relaxed statistics, written by the owner
     uint64_t recent, recent_before;       // bit c: class c met a slow path in this period, in the one before
