@@ -414,10 +414,9 @@ static bool give_recent_of(size_t least)
 
 static bool give_recent(void) { return give_recent_of(0); }
 
-// The same to spare the heap from growing. Guarded ones stay: the next request would only raise them again.
-static bool give_unguarded(void) { return !is_hardened() && give_recent(); }
-
-// But not where they are so large, and mostly filled, that their memory is worth more than their guards.
+// The same to spare the heap from growing. Guarded ones stay, since the next request would only raise them
+// again; but not where they are so large, and mostly filled, that their memory is worth more than their
+// guards.
 static bool give_spare(void)
 {
     return is_hardened() ? huge_blocks_are_filled() && give_recent_of(HUGE_PAGES) : give_recent();
@@ -446,7 +445,7 @@ static void claim_head(struct zone *zone, size_t n, size_t *fresh)
 
 static page_id take_zones(size_t n, size_t align, size_t *fresh)
 {
-    give_unguarded();
+    give_spare();
     size_t whole = n / ZONE_PAGES, rest = n % ZONE_PAGES;
     if (n > os_memory_bytes() / PAGE_SIZE) // as the kernel refuses a mapping that memory and swap cannot hold
         return NO_PAGE;
@@ -571,7 +570,7 @@ static void exchange_dirty(size_t n)
 {
     if (load_relaxed(&options.decay_ms) < 0 || !keeps_much())
         return;
-    give_unguarded();
+    give_spare();
     size_t parts = zone_table_end() * DECAY_PHASES, purged = 0;
     for (size_t i = 0; i < parts && purged < n; i++)
         purged += purge_part(fetch_add_relaxed(&heap.exchanged, 1) % (uint32_t)parts);
@@ -891,7 +890,7 @@ static bool grow_once(page_id first, size_t n, size_t n_wanted, bool *clean)
 
 bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean)
 {
-    return grow_once(first, n, n_wanted, clean) || (give_recent() && grow_once(first, n, n_wanted, clean));
+    return grow_once(first, n, n_wanted, clean) || (give_spare() && grow_once(first, n, n_wanted, clean));
 }
 
 // --- Moving what lies in a block to another one.

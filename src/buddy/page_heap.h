@@ -39,6 +39,11 @@ static inline struct page_run page_heap_take_guarded(size_t n)
     struct page_run run = recent_take_word(&recent_sets[recent_index(n - 2)], n | RECENT_GUARDED, 0);
     return (struct page_run){run.first, run.n & ~RECENT_GUARDED};
 }
+// Whether there is one, at the moment.
+static inline bool page_heap_has_guarded(size_t n)
+{
+    return recent_holds(&recent_sets[recent_index(n - 2)], n | RECENT_GUARDED);
+}
 void page_heap_give_guarded(page_id first, size_t n);
 // The same for runs of just n pages of which the last is a guard.
 static inline page_id page_heap_take_tailed(size_t n)

@@ -81,6 +81,15 @@ static inline struct page_run recent_take_word(struct recent_set *self, size_t l
     return (struct page_run){NO_PAGE, 0};
 }
 
+// Whether one of just that many pages, flags included, waits there at the moment.
+static inline bool recent_holds(const struct recent_set *self, size_t n)
+{
+    bool holds = false;
+    for (size_t i = 0; i < RECENT_BLOCKS && !holds; i++)
+        holds = load_relaxed(&self->blocks[i]) >> 32 == n;
+    return holds;
+}
+
 // One of the next larger part that is an eighth larger than n at most.
 struct page_run recent_take_larger(size_t n);
 // A block of n pages or up to an eighth more, n >= 1; n == 0 when there is none. A size that varies a little

@@ -66,6 +66,16 @@ bool guard_raise_ends(page_id first, size_t n)
 
 void guard_lift_tail(page_id first, size_t *n) { *n -= guard_lift(last_of(first, *n), 1) ? 0 : 1; }
 
+bool guard_move_tail(page_id first, size_t n, size_t *more)
+{
+    if (!guard_raise(last_of(first, n + *more), 1))
+        return false;
+    if (lower(last_of(first, n), 1))
+        return true;
+    guard_lift_tail((page_id){first.n + (uint32_t)n}, more);
+    return false;
+}
+
 void guard_lift_ends(page_id *first, size_t *n)
 {
     guard_lift_tail(*first, n);

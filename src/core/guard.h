@@ -33,6 +33,10 @@ bool guard_raise_ends(page_id first, size_t n);
 void guard_lift_ends(page_id *first, size_t *n);
 // The same for the last page alone.
 void guard_lift_tail(page_id first, size_t *n);
+// The last page of a run of n is a guard; the last of *more pages behind it becomes one instead. False when
+// there are guards enough, or the kernel refuses: then it stays, and *more is less by what stays a guard
+// there.
+bool guard_move_tail(page_id first, size_t n, size_t *more);
 // Pages that stay so.
 size_t guard_stuck_pages(void);
 // Guards that stand.

@@ -133,9 +133,36 @@ void hardened_large_free(page_id first, const void *site)
         page_heap_give(first, pages);
 }
 
+// The guard behind the block moves along.
+static bool grow_guarded(page_id first, size_t pages, size_t wanted)
+{
+    bool clean;
+    size_t more = wanted - pages;
+    if (!page_heap_grow(first, pages + 1, wanted + 1, &clean))
+        return false;
+    bool moved = guard_move_tail(first, pages + 1, &more);
+    if (!moved)
+        page_heap_give(behind(first, pages + 1), more);
+    return moved;
+}
+
+// What waits holds memory that nobody uses. To grow in its stead would leave it there, and add to it in the
+// end.
+static bool can_grow(const struct span *span, size_t wanted)
+{
+    return wanted > load_relaxed(&span->pages) && load_relaxed(&span->guarded) &&
+           !page_heap_has_guarded(wanted + 2);
+}
+
 bool hardened_large_resize(page_id first, size_t size)
 {
-    return pages_of_block(size) == load_relaxed(&span_at(first)->pages);
+    struct span *span = span_at(first);
+    size_t pages = load_relaxed(&span->pages), wanted = pages_of_block(size);
+    if (wanted != pages && !(can_grow(span, wanted) && grow_guarded(first, pages, wanted)))
+        return false;
+    store_relaxed(&span->pages, (uint32_t)wanted);
+    store_relaxed(&span->asked, (uint32_t)pages_for(size));
+    return true;
 }
 
 struct sites hardened_large_sites(page_id first)

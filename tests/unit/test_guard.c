@@ -75,6 +75,37 @@ Test(guard, one_that_cannot_be_lifted_shortens_its_run)
     }
 }
 
+Test(guard, one_behind_a_run_moves_to_the_end_of_what_the_run_grows_by)
+{
+    size_t more = 3;
+    page_id first = take(8), tail = {first.n + 3};
+    char *p = page_address(first);
+    cr_assert(guard_raise(tail, 1));
+    cr_assert(guard_move_tail(first, 4, &more));
+    cr_assert(more == 3 && guard_count() == 1 && guard_stuck_pages() == 0);
+    cr_assert(faults(p + 6 * PAGE_SIZE) && !faults(p + 3 * PAGE_SIZE) && !faults(p + 7 * PAGE_SIZE));
+}
+
+Test(guard, one_that_cannot_move_stays)
+{
+    static const struct {
+        uint32_t nth, run; // the new one is raised, the old one lifted, the new one lifted again
+        size_t stuck;
+    } failures[] = {{1, 1, 0}, {2, 1, 0}, {2, 2, 1}};
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+        size_t more = 3;
+        page_id first = take(8), tail = {first.n + 3};
+        char *p = page_address(first);
+        cr_assert(guard_raise(tail, 1));
+        os_fail_run(failures[i].nth, failures[i].run);
+        cr_assert_not(guard_move_tail(first, 4, &more));
+        os_fail_nth(0);
+        cr_assert_eq(more, 3 - failures[i].stuck);
+        cr_assert_eq(guard_stuck_pages(), failures[i].stuck);
+        cr_assert(faults(p + 3 * PAGE_SIZE) && !faults(p + 4 * PAGE_SIZE));
+    }
+}
+
 Test(guard, there_are_only_so_many)
 {
     page_id first = take(2);

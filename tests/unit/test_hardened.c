@@ -170,6 +170,56 @@ Test(hardened, a_large_block_that_changes_its_size_keeps_its_content)
     expect_whole();
 }
 
+Test(hardened, a_large_block_grows_in_place_and_its_guard_with_it)
+{
+    size_t size = 18 * PAGE_SIZE, larger = 30 * PAGE_SIZE;
+    start_at("1");
+    skip_without_guards();
+    unsigned char *p = alloc_fast(size);
+    memset(p, 7, size);
+    cr_assert_eq(alloc_resize(p, larger), p);
+    cr_assert_eq(alloc_usable_size(p, "malloc_usable_size"), larger);
+    cr_assert(faults(p - 1) && faults(p + larger) && guard_count() == 2);
+    cr_assert(p[size - 1] == 7 && fill_is_zero(p + size, larger - size));
+    memset(p, 7, larger);
+    alloc_free_sized(p, larger);
+    cr_assert_eq(alloc_fast(larger), p);
+    alloc_free_sized(p, larger);
+    expect_whole();
+}
+
+Test(hardened, a_large_block_moves_to_one_that_waits_rather_than_grow)
+{
+    size_t size = 18 * PAGE_SIZE, larger = 28 * PAGE_SIZE;
+    start_at("1");
+    skip_without_guards();
+    unsigned char *p = alloc_fast(size), *room = alloc_fast(larger), *waits = alloc_fast(larger);
+    alloc_free_fast(room);
+    alloc_collect();
+    alloc_free_fast(waits);
+    cr_assert_eq(alloc_resize(p, larger), waits);
+    cr_assert_eq(guard_count(), 4u);
+    alloc_free_fast(waits);
+    expect_whole();
+}
+
+Test(hardened, a_large_block_whose_guard_cannot_move_moves_itself)
+{
+    size_t size = 18 * PAGE_SIZE, larger = 30 * PAGE_SIZE;
+    start_at("1");
+    skip_without_guards();
+    unsigned char *p = alloc_fast(size);
+    fill(p, size, 7);
+    os_fail_nth(1);
+    unsigned char *q = alloc_resize(p, larger);
+    os_fail_nth(0);
+    cr_assert(q != NULL && q != p && fill_stands(q, size, 7));
+    alloc_free_fast(q);
+    alloc_collect();
+    cr_assert_eq(guard_stuck_pages(), 0u);
+    expect_whole();
+}
+
 Test(hardened, without_guards_a_large_block_is_a_block_all_the_same)
 {
     start_at("1");
