@@ -20,8 +20,10 @@
 #define HELD_PAGES 4
 #define SHORTAGES_PER_FLUSH 55 // twice as many, and a class out of use has given up what it held
 #define PERIOD_STEPS 1024
-#define FIRST_STEPS                                                                                          \
-    4 // a thread that uses a class once or twice, as many do at their start, keeps nothing of it
+// A thread that uses a class a few times, as many do at their start, keeps nothing of it: so many slow paths,
+// or one for so many bytes of an object, since of a large one each that a thread keeps is many pages.
+#define FIRST_STEPS 4
+#define FIRST_STEP_BYTES 8192
 // A pool that has no room gives half of its batches back and then has room for as many again. The balance of
 // both rises by one each time, unless others take from the pool; at REFUSALS, without a malloc that found its
 // bin empty, the class is being given up. From then on little is kept, since the thread may stop at any
@@ -622,9 +624,15 @@ static bool fill_own(struct tcache *self, struct bin *bin, unsigned cls)
     return (wants_own_span(cls) || self->apart[cls] == APART) && fill_from_spans(self, bin, cls, CENTRAL_OWN);
 }
 
+static size_t first_steps(unsigned cls)
+{
+    return max_size(FIRST_STEPS, size_class_size(cls) / FIRST_STEP_BYTES);
+}
+
 static bool is_first_step(struct tcache *self, unsigned cls)
 {
-    return self->capacity[cls] == 0 && self->first_steps[cls] < FIRST_STEPS && ++self->first_steps[cls] != 0;
+    return self->capacity[cls] == 0 && self->first_steps[cls] < first_steps(cls) &&
+           ++self->first_steps[cls] != 0;
 }
 
 void *tcache_refill(unsigned cls, size_t size)

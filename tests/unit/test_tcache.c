@@ -87,6 +87,19 @@ Test(tcache, keeps_nothing_of_what_was_used_once)
     cr_assert(tcache_validate());
 }
 
+// Eight sizes for each doubling: of the largest classes three share one.
+Test(tcache, keeps_nothing_of_many_sizes_that_were_used_once)
+{
+    for (size_t power = 1024; power < SIZE_CLASS_MAX; power *= 2)
+        for (size_t size = power + power / 8; size <= 2 * power; size += power / 8)
+            alloc_free_fast(alloc_fast(size));
+    struct tcache_counts counts = now();
+    for (unsigned cls = size_class_of(1025); cls < SIZE_CLASS_COUNT; cls++)
+        cr_assert_eq(counts.objects[cls], 0, "class %u", cls);
+    cr_assert_eq(counts.refills[SIZE_CLASS_COUNT - 1], 3);
+    cr_assert(tcache_validate());
+}
+
 // The thread may go idle at any moment, and nobody can take from it what it has cached.
 Test(tcache, keeps_little_of_a_class_that_is_being_given_up)
 {
