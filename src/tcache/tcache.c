@@ -5,6 +5,7 @@
 #include "core/central.h"
 #include "core/decay.h"
 #include "core/harden.h"
+#include "core/limit.h"
 #include "core/meta.h"
 #include "core/options.h"
 #include "core/os.h"
@@ -618,10 +619,12 @@ static bool fill_near(struct tcache *self, struct bin *bin, unsigned cls)
 }
 
 // Who frees what it allocated will find its objects near by again. Those of others would lie among theirs, in
-// cache lines and pages that are in use elsewhere, and what others then take in return makes it worse.
+// cache lines and pages that are in use elsewhere, and what others then take in return makes it worse. But
+// above the soft limit a span of its own would be more memory, for which others' caches were flushed.
 static bool fill_own(struct tcache *self, struct bin *bin, unsigned cls)
 {
-    return (wants_own_span(cls) || self->apart[cls] == APART) && fill_from_spans(self, bin, cls, CENTRAL_OWN);
+    bool apart = self->apart[cls] == APART && !limit_is_above_soft();
+    return (wants_own_span(cls) || apart) && fill_from_spans(self, bin, cls, CENTRAL_OWN);
 }
 
 static size_t first_steps(unsigned cls)

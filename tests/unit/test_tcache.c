@@ -6,6 +6,7 @@
 #include "core/init.h"
 #include "core/options.h"
 #include "core/survey.h"
+#include "limited.h"
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -622,6 +623,25 @@ Test(tcache, a_thread_that_frees_what_it_allocated_leaves_others_their_spans)
     beside_others(keep_to_itself);
 }
 Test(tcache, a_thread_that_frees_what_others_allocated_uses_it_again) { beside_others(mingle); }
+
+static void give_elsewhere_and_run_short(void)
+{
+    give_elsewhere();
+    set_soft_limit(PAGE_SIZE);
+    cr_assert(limit_reserve(PAGE_SIZE)); // crosses it
+    limit_discharge(PAGE_SIZE);
+    cr_assert(limit_is_above_soft());
+}
+
+static void *run_short(void *arg)
+{
+    (void)arg;
+    size_t beyond_others = OWN + MORE - OTHERS / 2; // its own spans have gone back
+    cr_assert_leq(spans_made_for_more(give_elsewhere_and_run_short), beyond_others * SIZE / PAGE_SIZE + 1);
+    return NULL;
+}
+
+Test(tcache, above_the_soft_limit_it_takes_what_others_have_free) { beside_others(run_short); }
 
 static void *free_only(void *arg)
 {
