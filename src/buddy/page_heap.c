@@ -563,17 +563,34 @@ static bool keeps_much(void)
 
 static size_t purge_part(uint32_t part);
 
+// Only pages that were free when the search last came by: where sizes come again, the others are soon in use.
+static void purge_aged_parts(size_t n)
+{
+    size_t parts = zone_table_end() * DECAY_PHASES, purged = 0;
+    for (size_t i = 0; i < parts && purged < n; i++)
+        purged += purge_part(fetch_add_relaxed(&heap.exchanged, 1) % (uint32_t)parts);
+}
+
+// Any. Where large blocks are filled, all that is free holds memory, and to wait for the next search would
+// hold as much again as the blocks do.
+static void purge_while_much(size_t n)
+{
+    size_t purged = 0;
+    for (uint32_t i = 0; i < DECAY_PHASES && purged < n && keeps_much(); i++)
+        purged += purge_phase(fetch_add_relaxed(&heap.relieved, 1) % DECAY_PHASES, PURGE_UNBROKEN);
+}
+
 // A large block is about to fill n pages that hold no memory yet, while other free ones hold much: as many of
-// those go back, so that the process does not grow by what it has already. Only pages that were free when the
-// search last came by: where sizes come again, the others are soon in use.
+// those go back, so that the process does not grow by what it has already.
 static void exchange_dirty(size_t n)
 {
     if (load_relaxed(&options.decay_ms) < 0 || !keeps_much())
         return;
     give_spare();
-    size_t parts = zone_table_end() * DECAY_PHASES, purged = 0;
-    for (size_t i = 0; i < parts && purged < n; i++)
-        purged += purge_part(fetch_add_relaxed(&heap.exchanged, 1) % (uint32_t)parts);
+    if (huge_blocks_are_filled())
+        purge_while_much(n);
+    else
+        purge_aged_parts(n);
 }
 
 // --- The size of the kernel's pages.

@@ -784,6 +784,23 @@ Test(page_heap, large_blocks_of_fresh_memory_send_as_much_free_memory_back)
     check();
 }
 
+Test(page_heap, where_large_blocks_are_filled_free_memory_goes_back_at_once)
+{
+    const size_t half = ZONE_PAGES / 2;
+    page_id first = take(half, PAGE_SIZE), second = take(half, PAGE_SIZE), third = take(half, PAGE_SIZE);
+    store_relaxed(&options.decay_ms, 3600000);
+    huge_learn(true);
+    huge_learn(true);
+    page_heap_give((page_id){first.n + 1}, half - 1);
+    page_heap_give((page_id){second.n + 1}, half - 1);
+    page_heap_give((page_id){third.n + 1}, half - 1);
+    cr_assert(keeps_much());
+    take(ZONE_PAGES, PAGE_SIZE);
+    cr_assert_not(keeps_much());
+    cr_assert_gt(page_heap_counts().dirty_pages, 0);
+    check();
+}
+
 Test(page_heap, little_free_memory_stays)
 {
     page_id block = take(100, PAGE_SIZE);
