@@ -572,12 +572,13 @@ static void purge_aged_parts(size_t n)
 }
 
 // Any. Where large blocks are filled, all that is free holds memory, and to wait for the next search would
-// hold as much again as the blocks do.
-static void purge_while_much(size_t n)
+// hold as much again as the blocks do. Returns how many went back.
+static size_t purge_while_much(size_t n, enum zone_purge which)
 {
     size_t purged = 0;
     for (uint32_t i = 0; i < DECAY_PHASES && purged < n && keeps_much(); i++)
-        purged += purge_phase(fetch_add_relaxed(&heap.relieved, 1) % DECAY_PHASES, PURGE_UNBROKEN);
+        purged += purge_phase(fetch_add_relaxed(&heap.relieved, 1) % DECAY_PHASES, which);
+    return purged;
 }
 
 // A large block is about to fill n pages that hold no memory yet, while other free ones hold much: as many of
@@ -587,10 +588,10 @@ static void exchange_dirty(size_t n)
     if (load_relaxed(&options.decay_ms) < 0 || !keeps_much())
         return;
     give_spare();
-    if (huge_blocks_are_filled())
-        purge_while_much(n);
-    else
+    if (!huge_blocks_are_filled())
         purge_aged_parts(n);
+    else if (purge_while_much(n, PURGE_UNBROKEN) == 0)
+        purge_while_much(n, PURGE_ALL);
 }
 
 // --- The size of the kernel's pages.

@@ -801,6 +801,20 @@ Test(page_heap, where_large_blocks_are_filled_free_memory_goes_back_at_once)
     check();
 }
 
+Test(page_heap, huge_pages_of_which_parts_are_free_go_back_where_nothing_else_is)
+{
+    store_relaxed(&options.decay_ms, 3600000);
+    huge_learn(true);
+    huge_learn(true);
+    page_id block = take(ZONE_PAGES, PAGE_SIZE);
+    for (uint32_t page = 0; page < ZONE_PAGES; page += HUGE_PAGES)
+        page_heap_give((page_id){block.n + page + 1}, HUGE_PAGES - 1);
+    cr_assert(keeps_much());
+    take(ZONE_PAGES, PAGE_SIZE);
+    cr_assert_not(keeps_much());
+    check();
+}
+
 Test(page_heap, little_free_memory_stays)
 {
     page_id block = take(100, PAGE_SIZE);
