@@ -555,6 +555,15 @@ static void settle(size_t reserved, size_t fresh)
         limit_note_growth();
 }
 
+// We may have interrupted ourselves.
+static bool holds_a_lock(void)
+{
+    bool mine = zone_table_is_mine();
+    for (uint32_t i = 0; i < heap.stripe_count && !mine; i++)
+        mine = lock_is_mine(&heap.stripes[i].lock);
+    return mine;
+}
+
 static bool keeps_much(void)
 {
     struct page_heap_counts counts = page_heap_counts();
@@ -585,7 +594,7 @@ static size_t purge_while_much(size_t n, enum zone_purge which)
 // those go back, so that the process does not grow by what it has already.
 static void exchange_dirty(size_t n)
 {
-    if (load_relaxed(&options.decay_ms) < 0 || !keeps_much())
+    if (load_relaxed(&options.decay_ms) < 0 || holds_a_lock() || !keeps_much())
         return;
     give_spare();
     if (!huge_blocks_are_filled())
@@ -670,15 +679,6 @@ void page_heap_break_huge(page_id first, size_t n)
     uint32_t broken = zone_break_huge(zone, page, n);
     stripe_leave(stripe);
     advise_ranges(zone, broken, false);
-}
-
-// We may have interrupted ourselves.
-static bool holds_a_lock(void)
-{
-    bool mine = zone_table_is_mine();
-    for (uint32_t i = 0; i < heap.stripe_count && !mine; i++)
-        mine = lock_is_mine(&heap.stripes[i].lock);
-    return mine;
 }
 
 bool page_heap_can_move(void) { return move_is_possible() && !holds_a_lock(); }

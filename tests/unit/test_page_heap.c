@@ -765,18 +765,24 @@ Test(page_heap, a_clock_read_before_another_threads_turn_brings_no_second_turn)
     cr_assert_eq(bytes_of(block)[0], 7);
 }
 
+// Three halves of zones, of which a page each is used.
+static void leave_halves_free(void)
+{
+    page_id halves[3];
+    store_relaxed(&options.decay_ms, 3600000);
+    for (int i = 0; i < 3; i++)
+        halves[i] = take(ZONE_PAGES / 2, PAGE_SIZE);
+    for (int i = 0; i < 3; i++)
+        page_heap_give((page_id){halves[i].n + 1}, ZONE_PAGES / 2 - 1);
+    cr_assert(keeps_much());
+}
+
 // A block that fills fresh memory while much lies free is paid for with what lies free, and did so when the
 // one before it came.
 Test(page_heap, large_blocks_of_fresh_memory_send_as_much_free_memory_back)
 {
-    const size_t half = ZONE_PAGES / 2;
-    page_id first = take(half, PAGE_SIZE), second = take(half, PAGE_SIZE), third = take(half, PAGE_SIZE);
-    store_relaxed(&options.decay_ms, 3600000);
-    page_heap_give((page_id){first.n + 1}, half - 1);
-    page_heap_give((page_id){second.n + 1}, half - 1);
-    page_heap_give((page_id){third.n + 1}, half - 1);
+    leave_halves_free();
     uint64_t dirty = page_heap_counts().dirty_pages;
-    cr_assert_gt(dirty, MUCH_LEAST);
     take(ZONE_PAGES, PAGE_SIZE);
     cr_assert_eq(page_heap_counts().dirty_pages, dirty);
     take(ZONE_PAGES, PAGE_SIZE);
@@ -786,19 +792,23 @@ Test(page_heap, large_blocks_of_fresh_memory_send_as_much_free_memory_back)
 
 Test(page_heap, where_large_blocks_are_filled_free_memory_goes_back_at_once)
 {
-    const size_t half = ZONE_PAGES / 2;
-    page_id first = take(half, PAGE_SIZE), second = take(half, PAGE_SIZE), third = take(half, PAGE_SIZE);
-    store_relaxed(&options.decay_ms, 3600000);
+    leave_halves_free();
     huge_learn(true);
     huge_learn(true);
-    page_heap_give((page_id){first.n + 1}, half - 1);
-    page_heap_give((page_id){second.n + 1}, half - 1);
-    page_heap_give((page_id){third.n + 1}, half - 1);
-    cr_assert(keeps_much());
     take(ZONE_PAGES, PAGE_SIZE);
     cr_assert_not(keeps_much());
     cr_assert_gt(page_heap_counts().dirty_pages, 0);
     check();
+}
+
+Test(page_heap, who_holds_a_stripe_sends_nothing_back_for_fresh_memory, .timeout = 10)
+{
+    leave_halves_free();
+    uint64_t dirty = page_heap_counts().dirty_pages;
+    lock_take(&heap.stripes[3].lock);
+    exchange_dirty(ZONE_PAGES);
+    lock_drop(&heap.stripes[3].lock);
+    cr_assert_eq(page_heap_counts().dirty_pages, dirty);
 }
 
 Test(page_heap, huge_pages_of_which_parts_are_free_go_back_where_nothing_else_is)
