@@ -2,18 +2,17 @@
 #include "buddy/move.h"
 
 #include "buddy/zone_table.h"
-#include "core/harden.h"
 #include "core/os.h"
 #include "core/page_map.h"
 #include <string.h>
 
 static atomic_u32 parted_zones; // relaxed: a bound; == the zones with `parted`, but for the moment between
 
-// Guards and the kernel's larger pages have bounds of their own. Where address space is short zones come and
-// go by themselves.
+// The kernel's larger pages have bounds of their own. Where address space is short zones come and go by
+// themselves.
 bool move_is_possible(void)
 {
-    return load_relaxed(&parted_zones) < MOVE_ZONES_MOST && os_page_size() <= PAGE_SIZE && !is_hardened() &&
+    return load_relaxed(&parted_zones) < MOVE_ZONES_MOST && os_page_size() <= PAGE_SIZE &&
            page_map_is_reserved() && os_can_move();
 }
 

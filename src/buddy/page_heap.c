@@ -15,6 +15,7 @@
 #include "core/options.h"
 #include "core/os.h"
 #include "core/page_map.h"
+#include <string.h>
 
 #define MAX_STRIPES 64
 // Free memory is much when it is more than MUCH_LEAST pages and a MUCH_SHARE-th of what is used.
@@ -29,6 +30,8 @@
 // when that one has so many free ones which do.
 #define WALK_STRIPES 4
 #define WALK_LEAST HUGE_PAGES
+#define GUARDED_ABOVE 8    // sizes, of which there are eight for each doubling
+#define SECOND_TRIES 32    // zones that are looked at for a block that is to begin behind a guard
 #define GIVES_PER_CLOCK 32 // of recent blocks: reading the clock costs as much as the rest
 #define RELIEF_MS 10       // at the least between two times that memory goes back above the soft limit
 
@@ -213,11 +216,24 @@ static void stripe_leave(struct stripe *self)
     } while (!intake_is_empty(&self->intake) && lock_try(&self->lock));
 }
 
+// Its largest block does not tell where a run of pages of any size can begin.
+static struct zone *zone_for_second_locked(struct stripe *self, size_t n)
+{
+    unsigned tries = SECOND_TRIES;
+    for (size_t b = zone_order(n, ALIGN_SECOND); b < BUDDY_TOP_ORDER; b++)
+        for (struct zone *zone = self->buckets[b]; zone != NULL && tries > 0; zone = zone->next, tries--)
+            if (zone_has_place(zone, n, ALIGN_SECOND))
+                return zone;
+    return self->buckets[BUDDY_TOP_ORDER]; // a whole one has
+}
+
 // The zone with the smallest largest block that fits: this fills full zones up and leaves empty ones whole.
 static struct zone *fitting_zone_locked(struct stripe *self, size_t n, size_t align)
 {
-    uint32_t fitting = load_relaxed(&self->occupied) >> buddy_order(n, align);
-    return fitting == 0 ? NULL : self->buckets[bits_lowest(fitting) + buddy_order(n, align)];
+    if (align == ALIGN_SECOND)
+        return zone_for_second_locked(self, n);
+    uint32_t fitting = load_relaxed(&self->occupied) >> zone_order(n, align);
+    return fitting == 0 ? NULL : self->buckets[bits_lowest(fitting) + zone_order(n, align)];
 }
 
 static bool next_is_dirty_locked(struct stripe *self, size_t n, size_t align)
@@ -254,7 +270,7 @@ static struct stripe *local_stripe(uint32_t distance) { return stripe_near(os_cp
 
 static bool stripe_has_room(struct stripe *self, size_t n, size_t align)
 {
-    return load_relaxed(&self->occupied) >> buddy_order(n, align) != 0;
+    return load_relaxed(&self->occupied) >> zone_order(n, align) != 0;
 }
 
 // Whose lock may be waited for, and what may be taken.
@@ -668,6 +684,21 @@ static void choose_page_sizes(page_id first, size_t n)
     }
 }
 
+// A guard will stand there, and leaves its range no huge page.
+static void keep_small(page_id guard)
+{
+    struct zone *zone = zone_of_page(guard);
+    uint32_t range = zone_ranges(page_in_zone(guard), 1), stripe = load_relaxed(&zone->stripe), changed;
+    if ((load_relaxed(&zone->fresh) & range) == 0)
+        return;
+    if (stripe != NO_STRIPE)
+        lock_take(&heap.stripes[stripe].lock);
+    changed = zone_choose_huge(zone, range, false);
+    if (stripe != NO_STRIPE)
+        stripe_leave(&heap.stripes[stripe]);
+    advise_ranges(zone, changed, false);
+}
+
 void page_heap_break_huge(page_id first, size_t n)
 {
     struct zone *zone = zone_of_page(first);
@@ -744,11 +775,19 @@ static bool find_empty(struct page_run *to)
     return to->n >= HUGE_PAGES;
 }
 
+static bool is_resident(page_id range)
+{
+    size_t bytes = HUGE_PAGES * PAGE_SIZE;
+    return os_resident_pages(page_address(range), bytes) == bytes / os_page_size();
+}
+
 // Which of the ranges moved; they come to lie where the block holds no memory.
 static uint32_t move_ranges(const struct zone *zone, uint32_t ranges, struct page_run *to)
 {
     uint32_t moved = 0;
     for (; ranges != 0 && find_empty(to); ranges &= ranges - 1) {
+        if (!is_resident(range_page(zone, ranges)))
+            continue;
         if (!move_range(range_page(zone, ranges), to->first))
             break;
         advise_as_noted(to->first, HUGE_PAGES);
@@ -797,30 +836,77 @@ static bool fill_from_free(page_id first, size_t n)
     return any;
 }
 
-static struct page_block take_block(size_t n, size_t align, bool fills)
+// `lead` pages more come before the block, and go back. Where its first and last pages are to be guards the
+// second may begin a range.
+struct request {
+    size_t n, align, lead;
+    bool guarded, fills;
+};
+
+static page_id take_or_release(size_t n, size_t align, size_t *fresh)
+{
+    page_id first = take_once(n, align, fresh);
+    if (first.n != NO_PAGE.n)
+        return first;
+    release_free_zones(); // what is free may still count against a limit on promised memory
+    return take_once(n, align, fresh);
+}
+
+static page_id behind(page_id first, size_t n) { return (page_id){first.n + (uint32_t)n}; }
+
+static page_id drop_lead(page_id first, size_t lead)
+{
+    if (first.n == NO_PAGE.n || lead == 0)
+        return first;
+    give_run((struct page_run){first, lead});
+    return behind(first, lead);
+}
+
+// True if the block got memory that was free.
+static bool furnish(struct request want, page_id first, size_t fresh)
+{
+    struct page_run inner = {first, want.n};
+    if (want.guarded) {
+        inner = (struct page_run){behind(first, 1), align_down(want.n - 2, HUGE_PAGES)};
+        keep_small(first);
+        keep_small(behind(first, want.n - 1));
+    }
+    choose_page_sizes(inner.first, inner.n);
+    return want.fills && fresh >= HUGE_PAGES && fill_from_free(inner.first, inner.n);
+}
+
+static struct page_block take_block(struct request want)
 {
     struct page_block block = {NO_PAGE, false};
-    size_t align_pages = max_size(1, align >> PAGE_SHIFT), reserved = unlikely(limit_is_set()) ? n : 0;
-    size_t fresh = 0;
-    if (n > sealed.map.pages || (reserved != 0 && !reserve(n)))
+    size_t n = want.n, all = want.lead + n, reserved = unlikely(limit_is_set()) ? n : 0, fresh = 0;
+    if (all > sealed.map.pages || (reserved != 0 && !reserve(n)))
         return block;
-    block.first = take_once(n, align_pages, &fresh);
-    if (block.first.n == NO_PAGE.n) { // what is free may still count against a limit on promised memory
-        release_free_zones();
-        block.first = take_once(n, align_pages, &fresh);
-    }
-    if (block.first.n != NO_PAGE.n)
-        choose_page_sizes(block.first, n);
-    bool filled = fills && fresh >= HUGE_PAGES && fill_from_free(block.first, n);
-    block.clean = block.first.n != NO_PAGE.n && fresh == n && !filled;
+    block.first = drop_lead(take_or_release(all, want.align, &fresh), want.lead);
+    bool filled = block.first.n != NO_PAGE.n && furnish(want, block.first, fresh);
+    block.clean = block.first.n != NO_PAGE.n && fresh == all && !filled;
     settle(reserved, fresh); // now: what has moved is no growth
     if (block.clean && n >= EXCHANGE_LEAST)
         exchange_dirty(n);
     return block;
 }
 
-struct page_block page_heap_take(size_t n, size_t align) { return take_block(n, align, false); }
-struct page_block page_heap_take_filled(size_t n, size_t align) { return take_block(n, align, true); }
+static struct page_block take_plainly(size_t n, size_t align, bool fills)
+{
+    return take_block((struct request){.n = n, .align = max_size(1, align >> PAGE_SHIFT), .fills = fills});
+}
+
+struct page_block page_heap_take(size_t n, size_t align) { return take_plainly(n, align, false); }
+struct page_block page_heap_take_filled(size_t n, size_t align) { return take_plainly(n, align, true); }
+
+struct page_block page_heap_take_second(size_t n, size_t align_pages, bool fills)
+{
+    struct request want = {.n = n, .align = ALIGN_SECOND, .guarded = true, .fills = fills};
+    if (align_pages != HUGE_PAGES || n > ZONE_PAGES - (HUGE_PAGES - 1)) {
+        want.align = align_pages;
+        want.lead = align_pages - 1;
+    }
+    return take_block(want);
+}
 
 void page_heap_give(page_id first, size_t n)
 {
@@ -869,6 +955,16 @@ void page_heap_give_recent(page_id first, size_t n)
 void page_heap_give_guarded(page_id first, size_t n)
 {
     give_recent_to(&recent_sets[recent_index(n - 2)], first, n | RECENT_GUARDED);
+}
+
+struct page_run page_heap_take_guarded_above(size_t n)
+{
+    struct page_run run = {NO_PAGE, 0};
+    for (size_t i = 0, pages = n - 2; i < GUARDED_ABOVE && run.n == 0; i++) {
+        pages = recent_guarded_size(pages + 1);
+        run = page_heap_take_guarded(pages + 2);
+    }
+    return run;
 }
 
 void page_heap_give_tailed(page_id first, size_t n)
@@ -951,11 +1047,13 @@ static size_t round_up(page_id from, size_t n, size_t n_to)
     return grown ? whole : n;
 }
 
-void page_heap_move(page_id from, size_t n, page_id to, size_t n_to)
+void page_heap_move(page_id from, size_t n, page_id to, size_t n_to, size_t cleared)
 {
     n = round_up(from, n, n_to);
     size_t moved = move_memory(from, to, n);
-    if (moved != 0) {
+    if (moved == 0)
+        memset(page_address(from), 0, cleared);
+    else {
         advise_as_noted(to, moved);
         give_clean(from, moved);
     }

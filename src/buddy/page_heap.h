@@ -27,6 +27,9 @@ unsigned page_heap_stripes(void);
 struct page_block page_heap_take(size_t n, size_t align);
 // The same for who is about to fill all of it, and needs no zeros: a fresh block may get memory that is free.
 struct page_block page_heap_take_filled(size_t n, size_t align);
+// The same for n >= 3 pages of which the first and the last are to be guards, and the second has that
+// alignment, in pages. With HUGE_PAGES the ranges between the guards are as those of other blocks.
+struct page_block page_heap_take_second(size_t n, size_t align_pages, bool fills);
 // Any part of a block, or all of it.
 void page_heap_give(page_id first, size_t n);
 // The same for large blocks of n pages, no more aligned than pages are: kept whole for a moment, never clean.
@@ -39,6 +42,8 @@ static inline struct page_run page_heap_take_guarded(size_t n)
     struct page_run run = recent_take_word(&recent_sets[recent_index(n - 2)], n | RECENT_GUARDED, 0);
     return (struct page_run){run.first, run.n & ~RECENT_GUARDED};
 }
+// One of the next larger sizes, whose tail is in the wrong place.
+struct page_run page_heap_take_guarded_above(size_t n);
 // Whether there is one, at the moment.
 static inline bool page_heap_has_guarded(size_t n)
 {
@@ -55,9 +60,10 @@ void page_heap_give_tailed(page_id first, size_t n);
 // page_block.
 bool page_heap_grow(page_id first, size_t n, size_t n_wanted, bool *clean);
 // A block of n pages ends, and what lies in it comes to lie in another one of n_to > n, without a copy as far
-// as the kernel can; both are the caller's. Only while page_heap_can_move, which is not for ever.
+// as the kernel can; both are the caller's. What is copied leaves no more than zeros in the first `cleared`
+// bytes. Only while page_heap_can_move, which is not for ever.
 bool page_heap_can_move(void);
-void page_heap_move(page_id from, size_t n, page_id to, size_t n_to);
+void page_heap_move(page_id from, size_t n, page_id to, size_t n_to, size_t cleared);
 // The owner of a block has given memory in the midst of these pages back to the kernel, which shall not fill
 // them up again as parts of huge ones.
 void page_heap_break_huge(page_id first, size_t n);

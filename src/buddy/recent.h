@@ -4,6 +4,7 @@
 #ifndef TARN_BUDDY_RECENT_H
 #define TARN_BUDDY_RECENT_H
 
+#include "buddy/huge.h"
 #include "core/atomics.h"
 #include "core/bits.h"
 #include "core/ids.h"
@@ -101,9 +102,12 @@ static inline struct page_run recent_take(size_t n)
 }
 
 // Guarded blocks have one size in each part, so that one that waits keeps its guards. It is the guards that
-// make it round: so two blocks of half a zone fill the zone.
+// make a small one round: so two blocks of half a range fill the range. From a range on they lie in ranges of
+// their own, since a range with a guard has no huge page.
 static inline size_t recent_guarded_size(size_t n)
 {
+    if (n > HUGE_PAGES - 2)
+        return align_up(max_size(n, HUGE_PAGES), (size_t)1 << recent_size_shift(max_size(n, HUGE_PAGES)));
     return align_up(n + 2, (size_t)1 << recent_size_shift(n + 1)) - 2;
 }
 

@@ -122,8 +122,18 @@ static size_t find_between_blocks(const struct zone *self, size_t n)
     return BUDDY_NONE;
 }
 
+static size_t find_second(const struct zone *self, size_t n)
+{
+    size_t first = HUGE_PAGES - 1;
+    while (first + n <= ZONE_PAGES && !run_holds(self, first, n))
+        first += HUGE_PAGES;
+    return first + n <= ZONE_PAGES ? first : BUDDY_NONE;
+}
+
 static size_t find_place(const struct zone *self, size_t n, size_t align)
 {
+    if (align == ALIGN_SECOND)
+        return find_second(self, n);
     if (align > 1 || n > TIGHT_MOST || (n & (n - 1)) == 0)
         return buddy_find(&self->buddy, n, align);
     size_t between = find_between_blocks(self, n), block;
@@ -140,6 +150,11 @@ size_t zone_take(struct zone *self, size_t n, size_t align, bool *clean)
     buddy_take_at(&self->buddy, first, n);
     note_taken(self, first, n, clean);
     return first;
+}
+
+bool zone_has_place(const struct zone *self, size_t n, size_t align)
+{
+    return find_place(self, n, align) != BUDDY_NONE;
 }
 
 bool zone_next_is_dirty(const struct zone *self, size_t n, size_t align)

@@ -51,6 +51,14 @@ struct zone {
 };
 
 void zone_init(struct zone *self, zone_id id);
+// Instead of an alignment, which is a power of two: the second of the pages begins a range.
+#define ALIGN_SECOND 3
+// No zone without a free block of that order has a place for n pages.
+static inline unsigned zone_order(size_t n, size_t align)
+{
+    return align == ALIGN_SECOND ? bits_highest(n) - 1 : buddy_order(n, align);
+}
+bool zone_has_place(const struct zone *self, size_t n, size_t align);
 // The first of n pages (numbered in the zone) or BUDDY_NONE. *clean tells that all of them read as zeros.
 size_t zone_take(struct zone *self, size_t n, size_t align, bool *clean);
 // Would zone_take find at least one page that holds memory?

@@ -98,9 +98,7 @@ static void *take_class(unsigned cls, size_t size)
 
 static void *take_pages(size_t size, size_t align, bool *clean, const void *site)
 {
-    bool unused;
-    return is_hardened() ? hardened_large_alloc(size, align, clean != NULL ? clean : &unused, site)
-                         : large_alloc(size, align, clean);
+    return is_hardened() ? hardened_large_alloc(size, align, clean, site) : large_alloc(size, align, clean);
 }
 
 static NOINLINE void *take_large(size_t size, size_t align, bool *clean, const void *site)
@@ -206,17 +204,16 @@ static inline void *take_recent_or_large(size_t size, bool *clean)
 
 static NOINLINE void *take_large_quickly(size_t size) { return take_recent_or_large(size, NULL); }
 
-static NOINLINE void *take_large_hardened(size_t size, const void *site)
+static NOINLINE void *take_large_hardened(size_t size, bool *clean, const void *site)
 {
-    bool clean;
     void *p = likely(size <= PTRDIFF_MAX) ? hardened_large_recent(size, site) : NULL;
-    return likely(p != NULL) ? p : take_large(size, 1, &clean, site);
+    return likely(p != NULL) ? p : take_large(size, 1, clean, site);
 }
 
 void *alloc_slow(size_t size, const void *site)
 {
     if (unlikely(size > SIZE_CLASS_MAX))
-        return is_hardened() ? take_large_hardened(size, site) : take_large_quickly(size);
+        return is_hardened() ? take_large_hardened(size, NULL, site) : take_large_quickly(size);
     if (unlikely(tcache_self == &tcache_none))
         return take_quickly(size, site);
     return take_class(size_class_of(size), size);
@@ -591,11 +588,20 @@ static inline __attribute__((always_inline)) void *move(void *p, size_t holds, s
 }
 
 // A fresh large block does not get memory that lies free: what lies in this one moves there.
-static void *take_larger_place(size_t holds, size_t size)
+static void *take_large_place(size_t size, const void *site)
 {
     bool clean;
-    return size <= SIZE_CLASS_MAX || is_hardened() ? take_larger(holds, size)
-                                                   : take_recent_or_large(size, &clean);
+    return is_hardened() ? take_large_hardened(size, &clean, site) : take_recent_or_large(size, &clean);
+}
+
+static void *take_larger_place(size_t holds, size_t size)
+{
+    return size <= SIZE_CLASS_MAX ? take_larger(holds, size) : take_large_place(size, NULL);
+}
+
+static bool has_moved(page_id from, page_id to, const void *site)
+{
+    return is_hardened() ? hardened_large_move(from, to, site) : large_move(from, to);
 }
 
 static void *move_large(void *p, page_id page, size_t size)
@@ -604,8 +610,8 @@ static void *move_large(void *p, page_id page, size_t size)
     void *moved = size <= holds ? take_smaller(size) : take_larger_place(holds, size);
     if (moved == NULL)
         return size <= holds ? p : NULL;
-    bool has_moved = size > holds && large_move(page, page_of(moved));
-    return has_moved ? moved : carry_over(moved, p, holds, size);
+    bool carried = size > holds && has_moved(page, page_of(moved), NULL);
+    return carried ? moved : carry_over(moved, p, holds, size);
 }
 
 static void *resize_large(void *p, page_id page, size_t size)
@@ -684,7 +690,10 @@ static void *resize_hardened_large(void *p, page_id page, size_t size, const voi
         hardened_note_allocated(page, site);
         return p;
     }
-    void *moved = alloc_slow(size, site);
+    bool grows = !lone && size > max_size(holds, SIZE_CLASS_MAX);
+    void *moved = grows ? take_large_place(size, site) : alloc_slow(size, site);
+    if (moved != NULL && grows && has_moved(page, page_of(moved), site))
+        return moved;
     if (moved != NULL)
         return carry_over_from(moved, p, holds, size, site);
     if (size > holds)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "core/hardened.h"
 
+#include "buddy/huge.h"
 #include "buddy/page_heap.h"
 #include "core/bits.h"
 #include "core/guard.h"
@@ -15,17 +16,14 @@
 
 static page_id behind(page_id page, size_t n) { return (page_id){page.n + (uint32_t)n}; }
 
-// A run of n pages whose second one is aligned: what lies before the first goes back.
-static struct page_run take_run(size_t n, size_t align_pages, bool *clean)
+static bool begins_range(page_id page) { return page.n % HUGE_PAGES == 0; }
+
+// Large blocks begin where a huge page can. The guard before them lies in the range before, which others use.
+static struct page_block take_behind_guard(size_t n, size_t align_pages, bool fills)
 {
-    size_t before = align_pages - 1;
-    struct page_block block = page_heap_take(n + before, align_pages << PAGE_SHIFT);
-    *clean = block.clean;
-    if (block.first.n == NO_PAGE.n)
-        return (struct page_run){NO_PAGE, 0};
-    if (before != 0)
-        page_heap_give(block.first, before);
-    return (struct page_run){behind(block.first, before), n};
+    if (n > HUGE_PAGES)
+        return page_heap_take_second(n, max_size(align_pages, HUGE_PAGES), fills);
+    return align_pages == 1 ? page_heap_take(n, PAGE_SIZE) : page_heap_take_second(n, align_pages, false);
 }
 
 void hardened_note_allocated(page_id first, const void *site)
@@ -59,17 +57,42 @@ static void *make_block(page_id first, struct extent extent, bool fresh, bool gu
     return page_address(first);
 }
 
-static void *take_guarded(struct extent extent, size_t align_pages, bool *clean, const void *site)
+// The first n pages of a larger one that waits hold memory, which a fresh block would have to be given.
+static struct page_run cut_larger(size_t n)
+{
+    struct page_run run = page_heap_take_guarded_above(n);
+    if (run.n == 0)
+        return run;
+    if (!guard_raise(behind(run.first, n - 1), 1)) {
+        page_heap_give_guarded(run.first, run.n);
+        return (struct page_run){NO_PAGE, 0};
+    }
+    size_t rest = run.n - n;
+    guard_lift_tail(behind(run.first, n), &rest);
+    if (rest != 0)
+        page_heap_give(behind(run.first, n), rest);
+    return (struct page_run){run.first, n};
+}
+
+static struct page_run take_waiting(size_t n)
+{
+    struct page_run run = page_heap_take_guarded(n);
+    return run.n == 0 && n > HUGE_PAGES && huge_blocks_are_filled() ? cut_larger(n) : run;
+}
+
+static void *take_guarded(struct extent extent, size_t align_pages, bool fills, bool *clean, const void *site)
 {
     size_t pages = extent.pages;
     struct page_run run = {NO_PAGE, 0};
     if (align_pages == 1)
-        run = page_heap_take_guarded(pages + 2);
+        run = take_waiting(pages + 2);
     if (run.n != 0)
         return make_block(behind(run.first, 1), extent, false, true, site);
-    run = take_run(pages + 2, align_pages, clean);
-    if (run.n == 0)
+    struct page_block block = take_behind_guard(pages + 2, align_pages, fills);
+    if (block.first.n == NO_PAGE.n)
         return NULL;
+    *clean = block.clean;
+    run = (struct page_run){block.first, pages + 2};
     bool guarded = guard_raise_ends(run.first, run.n);
     if (!guarded) {
         page_heap_give(run.first, 1);
@@ -101,9 +124,12 @@ void *hardened_large_recent(size_t size, const void *site)
 void *hardened_large_alloc(size_t size, size_t align, bool *clean, const void *site)
 {
     struct extent extent = {pages_of_block(size), pages_for(size)};
+    bool unused, fills = clean == NULL;
+    if (fills)
+        clean = &unused;
     *clean = false;
     if (guard_is_possible())
-        return take_guarded(extent, max_size(1, align >> PAGE_SHIFT), clean, site);
+        return take_guarded(extent, max_size(1, align >> PAGE_SHIFT), fills, clean, site);
     struct page_block block = page_heap_take(extent.pages, max_size(align, PAGE_SIZE));
     *clean = block.clean;
     return block.first.n == NO_PAGE.n ? NULL : make_block(block.first, extent, *clean, false, site);
@@ -131,6 +157,32 @@ void hardened_large_free(page_id first, const void *site)
         page_heap_give_guarded((page_id){first.n - 1}, pages + 2);
     else
         page_heap_give(first, pages);
+}
+
+// The guards come down: while blocks grow, one of this size is not what comes next.
+static void end_moved(page_id from, size_t pages, page_id to)
+{
+    struct page_run run = {(page_id){from.n - 1}, pages + 2};
+    guard_lift_ends(&run.first, &run.n);
+    if (behind(run.first, run.n).n > from.n + pages)
+        page_heap_give(behind(from, pages), 1);
+    if (run.first.n < from.n)
+        page_heap_give(run.first, 1);
+    page_heap_move(from, pages, to, load_relaxed(&span_at(to)->pages), HARDENED_ZEROED);
+}
+
+bool hardened_large_move(page_id from, page_id to, const void *site)
+{
+    struct span *span = span_at(from);
+    size_t pages = load_relaxed(&span->pages);
+    if (!load_relaxed(&span->guarded) || !begins_range(from) || !begins_range(to) ||
+        !large_pays_to_move(to, pages))
+        return false;
+    hardened_note_freed(from, site);
+    large_learn(from, load_relaxed(&span->asked));
+    page_map_set(from, 1, 0);
+    end_moved(from, pages, to);
+    return true;
 }
 
 // The guard behind the block moves along.

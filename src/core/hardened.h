@@ -25,6 +25,8 @@ void hardened_note_allocated(page_id first, const void *site);
 void hardened_note_freed(page_id first, const void *site);
 // Of such a block, or of the last one that started there; none where there are no canaries.
 struct sites hardened_large_sites(page_id first);
+// As large_move.
+bool hardened_large_move(page_id from, page_id to, const void *site);
 // A block between guards can grow into free pages behind it, unless one that waits between guards would do;
 // any other moves whenever its pages change.
 bool hardened_large_resize(page_id first, size_t size);

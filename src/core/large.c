@@ -196,16 +196,21 @@ static bool holds_memory(page_id first, size_t pages)
     return 2 * os_resident_pages(page_address(first), bytes) > bytes / os_page_size();
 }
 
+bool large_pays_to_move(page_id to, size_t pages)
+{
+    return pages >= MOVED_LEAST && page_heap_can_move() && !holds_memory(to, pages);
+}
+
 bool large_move(page_id from, page_id to)
 {
     struct span *span = span_at(from);
     size_t pages = load_relaxed(&span->pages);
-    if (pages < MOVED_LEAST || !page_heap_can_move() || holds_memory(to, pages))
+    if (!large_pays_to_move(to, pages))
         return false;
     if (span->fresh)
         learn(span, from, pages);
     page_map_set(from, 1, 0);
-    page_heap_move(from, pages, to, load_relaxed(&span_at(to)->pages));
+    page_heap_move(from, pages, to, load_relaxed(&span_at(to)->pages), 0);
     return true;
 }
 

@@ -20,6 +20,8 @@ void large_free(page_id first);
 // What lies in a block moves to a larger one, without a copy as far as that is possible, and the block ends.
 // False, and nothing has changed, where copying is as good.
 bool large_move(page_id from, page_id to);
+// Whether so many pages' content would come to `to` for less than a copy.
+bool large_pays_to_move(page_id to, size_t pages);
 size_t large_size(page_id first);
 // What the two above do about huge pages, for other large blocks: one begins whose memory is fresh, and of
 // which the program asked for so many pages; it ends.

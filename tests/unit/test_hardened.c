@@ -251,6 +251,144 @@ static void expect_double_free(void *p)
     expect_aborts(free_twice, p, line);
 }
 
+// --- Blocks of more than a range.
+
+static void trust_blocks_to_be_filled(void)
+{
+    huge_learn(true);
+    huge_learn(true);
+}
+
+Test(hardened, larger_blocks_begin_where_a_huge_page_can)
+{
+    start_at("1");
+    skip_without_guards();
+    for (size_t pages = HUGE_PAGES; pages < 3 * ZONE_PAGES; pages = pages * 5 / 4) {
+        char *p = alloc_fast(pages * PAGE_SIZE);
+        cr_assert_eq(page_of(p).n % HUGE_PAGES, 0u);
+        cr_assert(faults(p - 1) && faults(p + alloc_usable_size(p, "malloc_usable_size")));
+        alloc_free_fast(p);
+    }
+    expect_whole();
+}
+
+Test(hardened, a_larger_one_that_waits_is_cut)
+{
+    size_t size = 2 * HUGE_PAGES * PAGE_SIZE, larger = 3 * HUGE_PAGES * PAGE_SIZE;
+    start_at("1");
+    skip_without_guards();
+    trust_blocks_to_be_filled();
+    char *p = alloc_fast(larger);
+    memset(p, 7, larger);
+    alloc_free_fast(p);
+    cr_assert_eq(alloc_fast(size), p);
+    cr_assert_eq(alloc_usable_size(p, "malloc_usable_size"), size);
+    cr_assert(faults(p - 1) && faults(p + size) && guard_count() == 2);
+    cr_assert_eq(p[size - 1], 7, "it holds memory");
+    memset(p, 8, size);
+    alloc_free_fast(p);
+    cr_assert_eq(alloc_fast(size), p);
+    alloc_free_fast(p);
+    expect_whole();
+}
+
+Test(hardened, one_that_cannot_be_cut_waits_on)
+{
+    size_t size = 2 * HUGE_PAGES * PAGE_SIZE, larger = 3 * HUGE_PAGES * PAGE_SIZE;
+    start_at("1");
+    skip_without_guards();
+    trust_blocks_to_be_filled();
+    char *p = alloc_fast(larger);
+    memset(p, 7, larger);
+    alloc_free_fast(p);
+    os_fail_nth(1);
+    char *q = alloc_fast(size);
+    os_fail_nth(0);
+    cr_assert_neq(q, p);
+    cr_assert_eq(alloc_fast(larger), p);
+    alloc_free_fast(p);
+    alloc_free_fast(q);
+    expect_whole();
+}
+
+static void fill_block(unsigned char *p, size_t size)
+{
+    for (size_t at = 0; at < size; at += 4096)
+        p[at] = (unsigned char)(at / 4096 % 251 + 1);
+}
+
+static bool is_filled_so(const unsigned char *p, size_t size)
+{
+    for (size_t at = 0; at < size; at += 4096)
+        if (p[at] != (unsigned char)(at / 4096 % 251 + 1))
+            return false;
+    return true;
+}
+
+// So that the block cannot grow where it stands.
+static unsigned char *make_that_moves(size_t size)
+{
+    unsigned char *p = alloc_fast(size);
+    page_id end = {page_of(p).n + (uint32_t)(alloc_usable_size(p, "malloc_usable_size") / PAGE_SIZE) + 1};
+    while (page_of(alloc_fast(SIZE_CLASS_MAX)).n < end.n)
+        ;
+    fill_block(p, size);
+    return p;
+}
+
+static void expect_a_move(const char *level)
+{
+    size_t size = 5 * HUGE_PAGES * PAGE_SIZE + 12345, larger = 8 * HUGE_PAGES * PAGE_SIZE;
+    start_at(level);
+    skip_without_guards();
+    if (!page_heap_can_move())
+        cr_skip("the kernel moves nothing");
+    unsigned char *p = make_that_moves(size);
+    size_t guards = guard_count();
+    unsigned char *q = alloc_resize(p, larger);
+    cr_assert(q != p && is_filled_so(q, size));
+    cr_assert_leq(os_resident_pages(p, align_down(size, HUGE_PAGES * PAGE_SIZE)), 1u, "nothing was copied");
+    cr_assert_eq(guard_count(), guards, "one pair came, one went");
+    cr_assert(faults(q - 1) && faults(q + alloc_usable_size(q, "malloc_usable_size")));
+    cr_assert(fill_is_zero(p, HARDENED_ZEROED));
+    alloc_free_fast(q);
+    expect_whole();
+}
+
+Test(hardened, a_block_that_grows_moves_without_a_copy) { expect_a_move("1"); }
+Test(hardened, so_it_does_with_canaries) { expect_a_move("2"); }
+
+Test(hardened, a_block_that_moved_is_found_when_it_is_freed_again)
+{
+    size_t size = 5 * HUGE_PAGES * PAGE_SIZE;
+    start_at("2");
+    skip_without_guards();
+    unsigned char *p = make_that_moves(size);
+    page_id first = page_of(p);
+    const void *site = (const void *)(uintptr_t)start_at;
+    cr_assert_neq(alloc_resize_elsewhere(p, 2 * size, site), p);
+    cr_assert_eq(hardened_large_sites(first).freed, site);
+    expect_double_free(p);
+}
+
+Test(hardened, where_the_kernel_refuses_its_content_is_copied_and_the_old_place_cleared)
+{
+    size_t size = 5 * HUGE_PAGES * PAGE_SIZE + 12345, larger = 8 * HUGE_PAGES * PAGE_SIZE;
+    start_at("1");
+    skip_without_guards();
+    for (uint32_t nth = 1; nth < 16; nth++) {
+        unsigned char *p = make_that_moves(size);
+        os_fail_run(nth, 3);
+        unsigned char *q = alloc_resize(p, larger);
+        os_fail_nth(0);
+        cr_assert(q != NULL && is_filled_so(q, size), "%u", nth);
+        cr_assert(q == p || fill_is_zero(p, HARDENED_ZEROED), "%u", nth);
+        alloc_free_fast(q);
+        alloc_collect(); // the next one gets a place without memory
+        cr_assert(survey_validate());
+    }
+}
+
 Test(hardened, misuse_is_found_at_the_call)
 {
     start_at("1");

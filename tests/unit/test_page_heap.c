@@ -1570,6 +1570,94 @@ Test(page_heap, a_fresh_block_gets_what_lies_free)
     cr_assert(page_heap_validate());
 }
 
+// A block between guards: neither they nor what is left of a range beside one gets any.
+Test(page_heap, between_guards_whole_ranges_are_filled)
+{
+    scatter(true);
+    size_t inner = 6 * HUGE_PAGES, n = inner + HUGE_PAGES / 2;
+    struct page_block block = page_heap_take_second(n + 2, HUGE_PAGES, true);
+    cr_assert_eq(resident_in(block, 1), 0u);
+    block.first.n++;
+    cr_assert_eq(block.first.n % HUGE_PAGES, 0u);
+    cr_assert_eq(resident_in(block, inner), inner);
+    cr_assert_eq(resident_in(block, n), inner);
+    check();
+}
+
+// They would keep the rest of their range from having a huge page.
+Test(page_heap, ranges_that_hold_little_do_not_move)
+{
+    scatter(true);
+    for (size_t i = 0; i < zone_table_end(); i++) {
+        struct zone *zone = zone_known((zone_id){(uint32_t)i});
+        for (uint32_t ranges = zone_dirty_ranges(zone); ranges != 0; ranges &= ranges - 1)
+            os_purge(page_address(range_page(zone, ranges)), (HUGE_PAGES - 1) * PAGE_SIZE);
+    }
+    size_t n = 8 * HUGE_PAGES;
+    struct page_block block = page_heap_take_filled(n, PAGE_SIZE);
+    cr_assert_eq(resident_in(block, n), 0u);
+    check();
+}
+
+// --- Blocks whose second page begins a range.
+
+Test(page_heap, the_second_page_can_begin_a_range)
+{
+    static const size_t sizes[] = {3,
+                                   HUGE_PAGES,
+                                   300,
+                                   ZONE_PAGES - HUGE_PAGES + 1,
+                                   ZONE_PAGES - HUGE_PAGES + 2,
+                                   ZONE_PAGES,
+                                   ZONE_PAGES + 1,
+                                   3 * ZONE_PAGES + 5};
+    enum { SIZES = sizeof sizes / sizeof sizes[0] };
+    page_id first[SIZES];
+    size_t pages = 0;
+    for (size_t i = 0; i < SIZES; i++) {
+        struct page_block block = page_heap_take_second(sizes[i], HUGE_PAGES, false);
+        first[i] = block.first;
+        pages += sizes[i];
+        cr_assert_eq((first[i].n + 1) % HUGE_PAGES, 0u);
+        cr_assert(block.clean && reads_as_zeros(first[i], sizes[i]));
+        cr_assert_eq(page_heap_counts().used_pages, pages);
+        check();
+    }
+    for (size_t i = 0; i < SIZES; i++)
+        page_heap_give(first[i], sizes[i]);
+    cr_assert_eq(page_heap_counts().used_pages, 0u);
+    check();
+}
+
+// None of them has a place, and more of them than are looked at.
+Test(page_heap, a_whole_zone_is_found_behind_many_that_do_not_fit)
+{
+    page_id first[2 * SECOND_TRIES];
+    for (int i = 0; i < 2 * SECOND_TRIES; i++)
+        first[i] = take(ZONE_PAGES, PAGE_SIZE);
+    for (int i = 0; i < 2 * SECOND_TRIES; i++)
+        page_heap_give((page_id){first[i].n + 1}, ZONE_PAGES / 2 - 1);
+    page_id page = page_heap_take_second(ZONE_PAGES / 2, HUGE_PAGES, false).first;
+    cr_assert_eq((page.n + 1) % HUGE_PAGES, 0u);
+    check();
+}
+
+Test(page_heap, ranges_with_guards_keep_small_pages)
+{
+    skip_other_kernels();
+    store_relaxed(&options.thp, "always");
+    huge_init((void *)sealed.map.base, sealed.map.pages * PAGE_SIZE);
+    struct page_block block = page_heap_take_second(3 * HUGE_PAGES + 9, HUGE_PAGES, false);
+    struct zone *zone = zone_of_page(block.first);
+    uint32_t inner = zone_ranges(page_in_zone((page_id){block.first.n + 1}), 3 * HUGE_PAGES);
+    cr_assert_eq(load_relaxed(&zone->huge), inner);
+    cr_assert_eq(load_relaxed(&zone->fresh), 0u);
+    cr_assert_eq(page_heap_counts().dirty_pages, 0u);
+    check();
+}
+
+// --- What stays as it is.
+
 Test(page_heap, who_needs_zeros_gets_none_of_it)
 {
     scatter(true);

@@ -499,3 +499,41 @@ Test(zone, a_range_that_is_purged_in_part_is_huge_no_more)
     cr_assert_eq(zone_break_huge(&zone, 3 * HUGE_PAGES - 2, 1), 4u);
     cr_assert_eq(zone_break_huge(&zone, 3 * HUGE_PAGES - 2, 1), 0u);
 }
+
+// --- Pages of which the second begins a range.
+
+static size_t take_second(size_t n)
+{
+    bool clean;
+    size_t first = zone_take(&zone, n, ALIGN_SECOND, &clean);
+    if (first != BUDDY_NONE)
+        note_taken(first, n, clean);
+    return first;
+}
+
+Test(zone, the_second_page_can_begin_a_range)
+{
+    cr_assert_eq(take_second(200), HUGE_PAGES - 1);
+    cr_assert_eq(take_second(HUGE_PAGES), 3 * HUGE_PAGES - 1);
+    cr_assert(take_at(0, HUGE_PAGES - 1), "what lies before stays free");
+    size_t rest = ZONE_PAGES - (4 * HUGE_PAGES - 1);
+    cr_assert_eq(take_second(rest + 1), BUDDY_NONE);
+    cr_assert_eq(take_second(rest), 4 * HUGE_PAGES - 1);
+    check();
+}
+
+// Free runs that begin and end anywhere.
+Test(zone, no_place_is_overlooked_for_the_order_of_the_free_blocks)
+{
+    uint64_t random = seeded_start("zone_order");
+    for (int round = 0; round < 400; round++) {
+        memset(&zone, 0, sizeof zone);
+        memset(used, 0, sizeof used);
+        init();
+        for (int i = 0; i < 8; i++)
+            take_at(seeded_next(&random, ZONE_PAGES), 1);
+        for (size_t n = 3; n < ZONE_PAGES; n += 1 + seeded_next(&random, 100))
+            if (zone_has_place(&zone, n, ALIGN_SECOND))
+                cr_assert_geq(buddy_largest(&zone.buddy), (int)zone_order(n, ALIGN_SECOND));
+    }
+}
