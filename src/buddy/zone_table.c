@@ -142,11 +142,22 @@ static zone_id take_locked(size_t n, size_t align)
     return NO_ZONE;
 }
 
+bool zone_table_is_mine(void) { return lock_is_mine(&table.lock); }
+
+// A child of fork in a signal handler may have interrupted itself in here; to wait would be to wait for
+// itself. What it asks for is refused then, what it gives is lost to it, and what it counts may be amiss.
+static bool enter(void)
+{
+    if (unlikely(zone_table_is_mine()))
+        return false;
+    lock_take(&table.lock);
+    return true;
+}
+
 zone_id zone_table_take(size_t n, size_t align)
 {
-    if (n > page_map_zones())
+    if (n > page_map_zones() || !enter())
         return NO_ZONE;
-    lock_take(&table.lock);
     zone_id zone = take_locked(n, align);
     lock_drop(&table.lock);
     return zone;
@@ -154,7 +165,8 @@ zone_id zone_table_take(size_t n, size_t align)
 
 bool zone_table_take_at(zone_id zone)
 {
-    lock_take(&table.lock);
+    if (!enter())
+        return false;
     bool taken = zone.n < page_map_zones() && table.state[zone.n] == FREE && acquire_locked(zone);
     lock_drop(&table.lock);
     return taken;
@@ -162,7 +174,8 @@ bool zone_table_take_at(zone_id zone)
 
 void zone_table_give(zone_id zone)
 {
-    lock_take(&table.lock);
+    if (!enter())
+        return;
     surrender_locked(zone);
     lock_drop(&table.lock);
 }
@@ -188,7 +201,8 @@ static struct zone *take_due_locked(size_t n, bool all)
 // The zone is taken meanwhile, so the kernel's work is done without the lock.
 static size_t purge_one(size_t n, bool all)
 {
-    lock_take(&table.lock);
+    if (!enter())
+        return 0;
     struct zone *zone = take_due_locked(n, all);
     lock_drop(&table.lock);
     if (zone == NULL)
@@ -215,7 +229,8 @@ size_t zone_table_purge(size_t from, size_t step, bool all, uint64_t *calls)
 
 bool zone_table_is_settled(void)
 {
-    lock_take(&table.lock);
+    if (!enter())
+        return false;
     bool settled = table.free_dirty == 0;
     for (size_t n = 0; settled && n < zone_table_end(); n++)
         settled = table.state[n] != FREE || !is_described(zone_known((zone_id){(uint32_t)n}));
@@ -225,7 +240,8 @@ bool zone_table_is_settled(void)
 
 void zone_table_decommit(void)
 {
-    lock_take(&table.lock);
+    if (!enter())
+        return;
     for (size_t n = 0; n < zone_table_end(); n++)
         if (table.state[n] == FREE && acquire_locked((zone_id){(uint32_t)n})) {
             struct zone *zone = zone_known((zone_id){(uint32_t)n});
@@ -239,15 +255,15 @@ void zone_table_decommit(void)
 
 struct zone_table_counts zone_table_counts(void)
 {
-    lock_take(&table.lock);
+    bool entered = enter();
     struct zone_table_counts counts = {table.free_zones, table.free_dirty, 0};
     for (size_t n = 0; n < zone_table_end(); n++)
         counts.opened_zones += table.state[n] != ABSENT;
-    lock_drop(&table.lock);
+    if (entered)
+        lock_drop(&table.lock);
     return counts;
 }
 
-bool zone_table_is_mine(void) { return lock_is_mine(&table.lock); }
 
 bool zone_is_free(zone_id zone) { return table.state[zone.n] == FREE; }
 

@@ -53,7 +53,7 @@ void zone_table_decommit(void);
 struct zone_table_counts zone_table_counts(void);
 void zone_table_after_fork(void);
 bool zone_is_free(zone_id zone);
-// True when the calling thread was interrupted inside one of these functions.
+// True when the calling thread was interrupted inside one of these functions. None of them waits for it then.
 bool zone_table_is_mine(void);
 
 #endif

@@ -495,3 +495,23 @@ Test(zone_table, is_mine_inside_only_and_stays_in_the_child)
     cr_assert_eq(status, 0);
     lock_drop(&table.lock);
 }
+
+// As in a signal handler that forks.
+Test(zone_table, nobody_waits_for_himself, .timeout = 20)
+{
+    uint64_t calls = 0;
+    start_reserved();
+    zone_id kept = take(), free = take();
+    zone_table_give(free);
+    lock_take(&table.lock);
+    cr_assert_eq(take().n, NO_ZONE.n);
+    cr_assert_not(zone_table_take_at(free));
+    zone_table_give(kept);
+    cr_assert_eq(zone_table_purge(0, 1, true, &calls), 0u);
+    cr_assert_not(zone_table_is_settled());
+    zone_table_decommit();
+    cr_assert_eq(zone_table_counts().opened_zones, 2u);
+    cr_assert(zone_table_is_mine());
+    lock_drop(&table.lock);
+    cr_assert(!zone_is_free(kept) && zone_is_free(free), "nothing has changed");
+}
