@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The input is a sequence of steps of the page heap in a small window, with refusals of the kernel in
 // between. A bitmap shadows which pages are in use, and pages hold marks.
+#include "buddy/huge.h"
 #include "buddy/page_heap.h"
 #include "core/init.h"
 #include "core/options.h"
@@ -150,6 +151,36 @@ static void step_take_recent(struct input *input, struct run *block)
         enter(block, taken.first.n, taken.n, false);
 }
 
+// As large blocks of hardened heaps are taken.
+static void step_take_second(struct input *input, struct run *block)
+{
+    size_t n = choose_pages(input) + 2;
+    unsigned kind = input_u8(input);
+    size_t align = kind % 4 < 3 ? HUGE_PAGES : (size_t)1 << kind / 4 % 13;
+    give(block);
+    struct page_block taken = page_heap_take_second(n, align, kind >= 128);
+    if (taken.first.n == NO_PAGE.n) {
+        expect(fault_has_happened() || !surely_fits(n + align - 1, align << PAGE_SHIFT));
+        return;
+    }
+    expect((uintptr_t)page_address((page_id){taken.first.n + 1}) % (align << PAGE_SHIFT) == 0);
+    enter(block, taken.first.n, n, taken.clean);
+}
+
+// What lies in the block comes to lie in a larger one.
+static void step_move(struct input *input, struct run *block)
+{
+    struct run from = *block, *to = &blocks[input_u8(input) % BLOCKS];
+    if (from.n == 0 || to->n <= from.n || !page_heap_can_move())
+        return;
+    leave(block);
+    page_heap_move((page_id){from.first}, from.n, (page_id){to->first}, to->n, PAGE_SIZE);
+    for (uint32_t i = 0; i < from.n; i++)
+        if (is_marked(from.first + i, from.n))
+            expect(*mark_of(to->first + i) == from.first + i + 1);
+    mark(to->first, to->n, false);
+}
+
 static void step_give(struct input *input, struct run *block)
 {
     (void)input;
@@ -215,6 +246,13 @@ static void step_decay(struct input *input, struct run *block)
     page_heap_decay();
 }
 
+// Whether large blocks are filled: then they get what is free, and huge pages, which take long.
+static void step_learn(struct input *input, struct run *block)
+{
+    (void)block;
+    huge_learn(input_u8(input) % 4 != 0);
+}
+
 static void step_fail_nth(struct input *input, struct run *block)
 {
     (void)block;
@@ -223,8 +261,8 @@ static void step_fail_nth(struct input *input, struct run *block)
 }
 
 static void (*const steps[])(struct input *, struct run *) = {
-    step_take,      step_take, step_take,  step_take_recent, step_give,    step_give_recent,
-    step_give_part, step_grow, step_purge, step_decay,       step_fail_nth};
+    step_take, step_take,  step_take,  step_take_recent, step_give,        step_give_recent, step_give_part,
+    step_grow, step_purge, step_decay, step_fail_nth,    step_take_second, step_move,        step_learn};
 
 static void check(void)
 {
@@ -246,6 +284,7 @@ static void start(void)
 static void finish(void)
 {
     os_fail_nth(fault = 0);
+    huge_learn(false);
     expect(options_set("DECAY_MS", "-1") == 0);
     for (int i = 0; i < BLOCKS; i++)
         give(&blocks[i]);

@@ -264,7 +264,6 @@ struct zone_table_counts zone_table_counts(void)
     return counts;
 }
 
-
 bool zone_is_free(zone_id zone) { return table.state[zone.n] == FREE; }
 
 // A zone that a vanished thread had taken stays taken: its address space is lost to the child, its heap is
