@@ -1414,8 +1414,6 @@ static int child_inside_zone_table(void)
 {
     if (!zone_table_is_mine())
         return 11;
-    page_heap_give(take(1, PAGE_SIZE), 1);
-    page_heap_purge();
     lock_drop(&table.lock); // the interrupted call goes on and ends
     return page_heap_counts().used_pages != 0 ? 12 : child_uses_heap();
 }
