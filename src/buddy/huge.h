@@ -14,6 +14,8 @@
 #define HUGE_PAGES (((size_t)1 << HUGE_SHIFT) >> PAGE_SHIFT)
 #define HUGE_RANGES (ZONE_PAGES / HUGE_PAGES)
 
+static inline bool huge_begins(page_id page) { return page.n % HUGE_PAGES == 0; }
+
 // Reads TARN_THP. From then on the window [base, base + size) has small pages unless a range is given huge
 // ones, whatever the kernel does by itself.
 void huge_init(void *base, size_t size);

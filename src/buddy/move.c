@@ -16,10 +16,6 @@ bool move_is_possible(void)
            page_map_is_reserved() && os_can_move();
 }
 
-static bool begins_range(page_id page) { return page.n % HUGE_PAGES == 0; }
-
-static page_id page_behind(page_id first, size_t n) { return (page_id){first.n + (uint32_t)n}; }
-
 static void part_zone(struct zone *zone)
 {
     if (load_relaxed(&zone->parted) == 0 && exchange_relaxed(&zone->parted, 1) == 0)
@@ -43,7 +39,7 @@ bool move_range(page_id from, page_id to)
 size_t move_memory(page_id from, page_id to, size_t n)
 {
     size_t done = 0;
-    if (begins_range(from) && begins_range(to))
+    if (huge_begins(from) && huge_begins(to))
         while (n - done >= HUGE_PAGES && move_range(page_behind(from, done), page_behind(to, done)))
             done += HUGE_PAGES;
     memcpy(page_address(page_behind(to, done)), page_address(page_behind(from, done)),

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// Of sixteen ranges each; a process may have 65530 mappings.
+// Of sixteen ranges each; a process may have 65530 mappings. Guards, where each is a mapping and parts
+// another, add two for each of GUARDS_MOST.
 #define MOVE_ZONES_MOST 1024
 
 // Whether it is worth while to look for pages to move memory to.

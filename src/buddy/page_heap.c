@@ -684,7 +684,9 @@ static void choose_page_sizes(page_id first, size_t n)
     }
 }
 
-// A guard will stand there, and leaves its range no huge page.
+// A guard will stand there, and leaves its range no huge page. Whoever takes its other pages could choose one
+// otherwise, and all of the range would count as resident. Under the stripe's lock, or the zone is the
+// block's.
 static void keep_small(page_id guard)
 {
     struct zone *zone = zone_of_page(guard);
@@ -817,7 +819,7 @@ static bool fill_from_zone(struct stripe *self, struct zone *zone, struct page_r
 // Now and then a block stays as it is, to see whether the program still fills them.
 static bool is_to_be_filled(page_id first, size_t n)
 {
-    return n >= HUGE_PAGES && first.n % HUGE_PAGES == 0 && huge_blocks_are_filled() && is_worth_moving() &&
+    return n >= HUGE_PAGES && huge_begins(first) && huge_blocks_are_filled() && is_worth_moving() &&
            page_heap_can_move() && fetch_add_relaxed(&heap.fills, 1) % UNFILLED_SHARE != 0;
 }
 
@@ -852,14 +854,12 @@ static page_id take_or_release(size_t n, size_t align, size_t *fresh)
     return take_once(n, align, fresh);
 }
 
-static page_id behind(page_id first, size_t n) { return (page_id){first.n + (uint32_t)n}; }
-
 static page_id drop_lead(page_id first, size_t lead)
 {
     if (first.n == NO_PAGE.n || lead == 0)
         return first;
     give_run((struct page_run){first, lead});
-    return behind(first, lead);
+    return page_behind(first, lead);
 }
 
 // True if the block got memory that was free.
@@ -867,9 +867,9 @@ static bool furnish(struct request want, page_id first, size_t fresh)
 {
     struct page_run inner = {first, want.n};
     if (want.guarded) {
-        inner = (struct page_run){behind(first, 1), align_down(want.n - 2, HUGE_PAGES)};
+        inner = (struct page_run){page_behind(first, 1), align_down(want.n - 2, HUGE_PAGES)};
         keep_small(first);
-        keep_small(behind(first, want.n - 1));
+        keep_small(page_behind(first, want.n - 1));
     }
     choose_page_sizes(inner.first, inner.n);
     return want.fills && fresh >= HUGE_PAGES && fill_from_free(inner.first, inner.n);
@@ -1043,7 +1043,7 @@ static size_t round_up(page_id from, size_t n, size_t n_to)
 {
     bool clean;
     size_t whole = align_up(n, HUGE_PAGES);
-    bool grown = from.n % HUGE_PAGES == 0 && n < whole && whole <= n_to && grow_once(from, n, whole, &clean);
+    bool grown = huge_begins(from) && n < whole && whole <= n_to && grow_once(from, n, whole, &clean);
     return grown ? whole : n;
 }
 
@@ -1051,14 +1051,14 @@ void page_heap_move(page_id from, size_t n, page_id to, size_t n_to, size_t clea
 {
     n = round_up(from, n, n_to);
     size_t moved = move_memory(from, to, n);
-    if (moved == 0)
-        memset(page_address(from), 0, cleared);
-    else {
+    if (moved != 0) {
         advise_as_noted(to, moved);
         give_clean(from, moved);
+    } else {
+        memset(page_address(from), 0, cleared);
     }
     if (moved != n)
-        page_heap_give((page_id){from.n + (uint32_t)moved}, n - moved);
+        page_heap_give(page_behind(from, moved), n - moved);
 }
 
 // --- Giving memory back to the kernel.

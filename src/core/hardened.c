@@ -14,10 +14,6 @@
 // --- Large blocks:  guard, pages, guard.  The block's page map entry is that of its first page behind the
 // guard.
 
-static page_id behind(page_id page, size_t n) { return (page_id){page.n + (uint32_t)n}; }
-
-static bool begins_range(page_id page) { return page.n % HUGE_PAGES == 0; }
-
 // Large blocks begin where a huge page can. The guard before them lies in the range before, which others use.
 static struct page_block take_behind_guard(size_t n, size_t align_pages, bool fills)
 {
@@ -63,14 +59,14 @@ static struct page_run cut_larger(size_t n)
     struct page_run run = page_heap_take_guarded_above(n);
     if (run.n == 0)
         return run;
-    if (!guard_raise(behind(run.first, n - 1), 1)) {
+    if (!guard_raise(page_behind(run.first, n - 1), 1)) {
         page_heap_give_guarded(run.first, run.n);
         return (struct page_run){NO_PAGE, 0};
     }
     size_t rest = run.n - n;
-    guard_lift_tail(behind(run.first, n), &rest);
+    guard_lift_tail(page_behind(run.first, n), &rest);
     if (rest != 0)
-        page_heap_give(behind(run.first, n), rest);
+        page_heap_give(page_behind(run.first, n), rest);
     return (struct page_run){run.first, n};
 }
 
@@ -87,7 +83,7 @@ static void *take_guarded(struct extent extent, size_t align_pages, bool fills, 
     if (align_pages == 1)
         run = take_waiting(pages + 2);
     if (run.n != 0)
-        return make_block(behind(run.first, 1), extent, false, true, site);
+        return make_block(page_behind(run.first, 1), extent, false, true, site);
     struct page_block block = take_behind_guard(pages + 2, align_pages, fills);
     if (block.first.n == NO_PAGE.n)
         return NULL;
@@ -96,9 +92,9 @@ static void *take_guarded(struct extent extent, size_t align_pages, bool fills, 
     bool guarded = guard_raise_ends(run.first, run.n);
     if (!guarded) {
         page_heap_give(run.first, 1);
-        page_heap_give(behind(run.first, run.n - 1), 1);
+        page_heap_give(page_behind(run.first, run.n - 1), 1);
     }
-    return make_block(behind(run.first, 1), extent, *clean, guarded, site);
+    return make_block(page_behind(run.first, 1), extent, *clean, guarded, site);
 }
 
 // Where there are no guards, sizes need not be few.
@@ -114,7 +110,7 @@ void *hardened_large_recent(size_t size, const void *site)
     struct page_run run = page_heap_take_guarded(recent_guarded_size(asked) + 2);
     if (run.n == 0)
         return NULL;
-    page_id first = behind(run.first, 1);
+    page_id first = page_behind(run.first, 1);
     store_relaxed(&span_at(first)->asked, (uint32_t)asked);
     hardened_note_allocated(first, site);
     page_map_set(first, 1, PAGE_HARDENED);
@@ -164,8 +160,8 @@ static void end_moved(page_id from, size_t pages, page_id to)
 {
     struct page_run run = {(page_id){from.n - 1}, pages + 2};
     guard_lift_ends(&run.first, &run.n);
-    if (behind(run.first, run.n).n > from.n + pages)
-        page_heap_give(behind(from, pages), 1);
+    if (page_behind(run.first, run.n).n > from.n + pages)
+        page_heap_give(page_behind(from, pages), 1);
     if (run.first.n < from.n)
         page_heap_give(run.first, 1);
     page_heap_move(from, pages, to, load_relaxed(&span_at(to)->pages), HARDENED_ZEROED);
@@ -175,7 +171,7 @@ bool hardened_large_move(page_id from, page_id to, const void *site)
 {
     struct span *span = span_at(from);
     size_t pages = load_relaxed(&span->pages);
-    if (!load_relaxed(&span->guarded) || !begins_range(from) || !begins_range(to) ||
+    if (!load_relaxed(&span->guarded) || !huge_begins(from) || !huge_begins(to) ||
         !large_pays_to_move(to, pages))
         return false;
     hardened_note_freed(from, site);
@@ -194,7 +190,7 @@ static bool grow_guarded(page_id first, size_t pages, size_t wanted)
         return false;
     bool moved = guard_move_tail(first, pages + 1, &more);
     if (!moved)
-        page_heap_give(behind(first, pages + 1), more);
+        page_heap_give(page_behind(first, pages + 1), more);
     return moved;
 }
 

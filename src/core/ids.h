@@ -32,6 +32,7 @@ typedef struct {
 static inline zone_id page_zone(page_id page) { return (zone_id){page.n / (uint32_t)ZONE_PAGES}; }
 static inline size_t page_in_zone(page_id page) { return page.n % (uint32_t)ZONE_PAGES; }
 static inline page_id zone_first_page(zone_id zone) { return (page_id){zone.n * (uint32_t)ZONE_PAGES}; }
+static inline page_id page_behind(page_id first, size_t n) { return (page_id){first.n + (uint32_t)n}; }
 static inline size_t pages_for(size_t bytes) { return (bytes + PAGE_SIZE - 1) >> PAGE_SHIFT; }
 
 #endif

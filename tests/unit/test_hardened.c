@@ -272,15 +272,22 @@ Test(hardened, larger_blocks_begin_where_a_huge_page_can)
     expect_whole();
 }
 
-Test(hardened, a_larger_one_that_waits_is_cut)
+// Returns where a block waits that held memory.
+static char *leave_waiting(size_t size)
 {
-    size_t size = 2 * HUGE_PAGES * PAGE_SIZE, larger = 3 * HUGE_PAGES * PAGE_SIZE;
     start_at("1");
     skip_without_guards();
     trust_blocks_to_be_filled();
-    char *p = alloc_fast(larger);
-    memset(p, 7, larger);
+    char *p = alloc_fast(size);
+    memset(p, 7, size);
     alloc_free_fast(p);
+    return p;
+}
+
+Test(hardened, a_larger_one_that_waits_is_cut)
+{
+    size_t size = 2 * HUGE_PAGES * PAGE_SIZE, larger = 3 * HUGE_PAGES * PAGE_SIZE;
+    char *p = leave_waiting(larger);
     cr_assert_eq(alloc_fast(size), p);
     cr_assert_eq(alloc_usable_size(p, "malloc_usable_size"), size);
     cr_assert(faults(p - 1) && faults(p + size) && guard_count() == 2);
@@ -295,12 +302,7 @@ Test(hardened, a_larger_one_that_waits_is_cut)
 Test(hardened, one_that_cannot_be_cut_waits_on)
 {
     size_t size = 2 * HUGE_PAGES * PAGE_SIZE, larger = 3 * HUGE_PAGES * PAGE_SIZE;
-    start_at("1");
-    skip_without_guards();
-    trust_blocks_to_be_filled();
-    char *p = alloc_fast(larger);
-    memset(p, 7, larger);
-    alloc_free_fast(p);
+    char *p = leave_waiting(larger);
     os_fail_nth(1);
     char *q = alloc_fast(size);
     os_fail_nth(0);
@@ -311,20 +313,6 @@ Test(hardened, one_that_cannot_be_cut_waits_on)
     expect_whole();
 }
 
-static void fill_block(unsigned char *p, size_t size)
-{
-    for (size_t at = 0; at < size; at += 4096)
-        p[at] = (unsigned char)(at / 4096 % 251 + 1);
-}
-
-static bool is_filled_so(const unsigned char *p, size_t size)
-{
-    for (size_t at = 0; at < size; at += 4096)
-        if (p[at] != (unsigned char)(at / 4096 % 251 + 1))
-            return false;
-    return true;
-}
-
 // So that the block cannot grow where it stands.
 static unsigned char *make_that_moves(size_t size)
 {
@@ -332,7 +320,7 @@ static unsigned char *make_that_moves(size_t size)
     page_id end = {page_of(p).n + (uint32_t)(alloc_usable_size(p, "malloc_usable_size") / PAGE_SIZE) + 1};
     while (page_of(alloc_fast(SIZE_CLASS_MAX)).n < end.n)
         ;
-    fill_block(p, size);
+    fill(p, size, 7);
     return p;
 }
 
@@ -346,7 +334,7 @@ static void expect_a_move(const char *level)
     unsigned char *p = make_that_moves(size);
     size_t guards = guard_count();
     unsigned char *q = alloc_resize(p, larger);
-    cr_assert(q != p && is_filled_so(q, size));
+    cr_assert(q != p && fill_stands(q, size, 7));
     cr_assert_leq(os_resident_pages(p, align_down(size, HUGE_PAGES * PAGE_SIZE)), 1u, "nothing was copied");
     cr_assert_eq(guard_count(), guards, "one pair came, one went");
     cr_assert(faults(q - 1) && faults(q + alloc_usable_size(q, "malloc_usable_size")));
@@ -381,7 +369,7 @@ Test(hardened, where_the_kernel_refuses_its_content_is_copied_and_the_old_place_
         os_fail_run(nth, 3);
         unsigned char *q = alloc_resize(p, larger);
         os_fail_nth(0);
-        cr_assert(q != NULL && is_filled_so(q, size), "%u", nth);
+        cr_assert(q != NULL && fill_stands(q, size, 7), "%u", nth);
         cr_assert(q == p || fill_is_zero(p, HARDENED_ZEROED), "%u", nth);
         alloc_free_fast(q);
         alloc_collect(); // the next one gets a place without memory
